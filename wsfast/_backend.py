@@ -1,0 +1,92 @@
+"""The one place that chooses between the compiled backend and its pure-Python twin.
+
+``WSFAST_EXTENSION``: unset (or empty) uses C if it is there, ``0`` never does, ``1`` requires it.
+``WSFAST_ISA``: the name of the kernel set to use; ``python`` asks for the twin.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False  # as typing has it, whose import would take longer than that of all of wsfast
+
+__all__ = [
+    "FrameDecoder",
+    "MessageDecoder",
+    "Utf8Validator",
+    "apply_mask",
+    "apply_mask_into",
+    "available_isas",
+    "backend",
+    "decode_utf8",
+    "encode_frame",
+    "is_utf8",
+    "isa",
+    "mask_key",
+    "missing_extension",
+    "parse_header",
+]
+
+#: Why the compiled backend is not in use although it was not ruled out; ``None`` otherwise.
+missing_extension: ImportError | None = None
+
+
+def _want_extension() -> bool | None:
+    """Read both variables; ``None`` means "if it is there"."""
+    extension = os.environ.get("WSFAST_EXTENSION", "")
+    if extension not in ("", "0", "1"):
+        raise ImportError(f"WSFAST_EXTENSION must be 0, 1 or unset, not {extension!r}")
+    forced_isa = os.environ.get("WSFAST_ISA", "")
+    if forced_isa == "python":
+        if extension == "1":
+            raise ImportError("WSFAST_ISA=python contradicts WSFAST_EXTENSION=1")
+        return False
+    if forced_isa:
+        if extension == "0":
+            raise ImportError(
+                f"WSFAST_ISA={forced_isa} needs the compiled backend, which WSFAST_EXTENSION=0"
+                " rules out; available: python"
+            )
+        return True
+    return {"": None, "0": False, "1": True}[extension]
+
+
+if TYPE_CHECKING:
+    backend: str
+    from . import _fallback as _impl
+else:
+    _wanted = _want_extension()
+    if _wanted is not False:
+        try:
+            # Not `from . import`: only this form tells a missing module from a broken one.
+            import wsfast._speedups as _impl
+
+            backend = "c"
+        except ModuleNotFoundError as exc:
+            if exc.name != f"{__package__}._speedups":
+                raise
+            if _wanted:
+                raise ImportError(
+                    "the compiled backend of wsfast is required (WSFAST_EXTENSION=1 or WSFAST_ISA),"
+                    " but this installation does not have it: install a platform wheel, or build it"
+                    " with WSFAST_EXTENSION=1 pip install --no-binary wsfast wsfast"
+                ) from exc
+            missing_extension = exc
+            _wanted = False
+    if _wanted is False:
+        from . import _fallback as _impl
+
+        backend = "python"
+
+FrameDecoder = _impl.FrameDecoder
+MessageDecoder = _impl.MessageDecoder
+Utf8Validator = _impl.Utf8Validator
+apply_mask = _impl.apply_mask
+apply_mask_into = _impl.apply_mask_into
+available_isas = _impl.available_isas
+decode_utf8 = _impl.decode_utf8
+encode_frame = _impl.encode_frame
+is_utf8 = _impl.is_utf8
+isa: str = _impl.isa
+mask_key = _impl.mask_key
+parse_header = _impl.parse_header

@@ -1,0 +1,606 @@
+# Frames and messages in.
+
+
+def parse_header(data, offset=0):
+    cdef Source source
+    cdef wsf_header header
+    cdef wsf_header_result result
+    cdef const uint8_t *p
+    cdef size_t start, n
+    cdef uint8_t first, second
+    start = <size_t>buffer_offset(offset)
+    borrow(data, &source, b"data")
+    try:
+        if start >= source.size or source.size - start < 2:
+            return None
+        p = source.data + start
+        n = source.size - start
+        first = p[0]
+        second = p[1]
+        # The reserved bits are reported here, and judged by who knows the extensions.
+        if not first_bytes_are_fine(first & 0x8F, second, second >> 7, 0, first & 0x0F == 0):
+            raise rules.first_bytes_fault(
+                first & 0x8F, second, masked=second >= 0x80, allowed_rsv=0, in_message=first & 0x0F == 0
+            )
+        result = wsf_header_parse(p, n, &header)
+        if result == WSF_HEADER_INCOMPLETE:
+            return None
+        if result != WSF_HEADER_OK:
+            raise rules.length_fault(header.length)
+    finally:
+        give_back(&source)
+    return wsf_namedtuple(
+        FrameHeader,
+        (
+            first & 0x80 != 0,
+            first & 0x40 != 0,
+            first & 0x20 != 0,
+            first & 0x10 != 0,
+            _opcodes[first & 0x0F],
+            header.masked != 0,
+            header.length,
+            PyBytes_FromStringAndSize(<const char *>&header.key, 4) if header.masked else b"",
+            header.size,
+        ),
+    )
+
+
+cdef Py_ssize_t buffer_offset(object offset) except -1:
+    """Read an offset into a buffer; one past any buffer's end will do for those too large."""
+    number = _index(offset)
+    if number < 0:
+        arguments.check_offset(number)  # raises
+    return number if number <= PY_SSIZE_T_MAX else PY_SSIZE_T_MAX
+
+
+cdef inline bint first_bytes_are_fine(
+    uint8_t first, uint8_t second, bint masked, uint8_t allowed_rsv, bint in_message
+) noexcept nogil:
+    """What rules.first_bytes_fault() judges, as a yes or no."""
+    cdef uint8_t opcode = first & 0x0F
+    if first & 0x70 & ~allowed_rsv or (second >> 7) != masked:
+        return False
+    if opcode == 1 or opcode == 2:
+        return not in_message
+    if opcode == 0:
+        return in_message and not first & 0x40
+    return 8 <= opcode <= 10 and first & 0xC0 == 0x80 and second & 0x7F <= 125
+
+
+# ---- Storage that grows into the object handed out ----------------------------------------------
+
+
+# Storage for a declared length is given in advance up to this size; beyond it, only in proportion to
+# the bytes that have arrived, so that a header alone cannot make the decoder hold memory.
+cdef enum:
+    TRUST = 1 << 16
+
+# Payloads of which less than this is missing go through the common read buffer: reading into the
+# storage of the message then saves less than the additional system calls cost.
+cdef enum:
+    READ_STRAIGHT = 1 << 14
+
+# The common read buffer has this size, or what is asked for up to the second.
+cdef enum:
+    READ_SIZE = 1 << 16
+    READ_SIZE_MAX = 1 << 20
+
+
+cdef class _Lent:
+    """Memory that a view from get_buffer() leads to, kept for as long as any view of it lives."""
+
+    cdef uint8_t *data
+    cdef size_t size
+    cdef bint own  # allocated here, not the storage of a message
+    cdef PyObject *storage  # a reference to it; NULL when `own`
+    # 1 while any view leads here. A slice of the lent view outlives that view's release().
+    cdef Py_ssize_t exports
+
+    def __dealloc__(self):
+        if self.own:
+            PyMem_Free(self.data)
+        Py_XDECREF(self.storage)
+
+    def __getbuffer__(self, Py_buffer *buffer, int flags):
+        PyBuffer_FillInfo(buffer, self, self.data, <Py_ssize_t>self.size, False, flags)
+        self.exports += 1
+
+    def __releasebuffer__(self, Py_buffer *buffer):
+        self.exports -= 1
+
+
+# Read buffers that no decoder needs at the moment, so that idle connections hold none.
+_spare_read_buffers = []
+
+
+cdef _Lent new_read_buffer(size_t size):
+    cdef _Lent lent
+    if size == <size_t>READ_SIZE:
+        try:
+            return <_Lent>_spare_read_buffers.pop()
+        except IndexError:
+            pass
+    lent = _Lent()
+    lent.data = <uint8_t *>PyMem_Malloc(size)
+    if lent.data == NULL:
+        raise MemoryError
+    lent.own = True
+    lent.size = size
+    return lent
+
+
+cdef int recycle(_Lent lent) except -1:
+    if lent.own and lent.size == <size_t>READ_SIZE and len(_spare_read_buffers) < 4:
+        _spare_read_buffers.append(lent)
+    return 0
+
+
+cdef object text_fault(const uint8_t *p, size_t n, wsf_key key, size_t fault):
+    """The error for text of n masked bytes that masked_text() refused at `fault`."""
+    return rules.utf8_fault(fault, p[fault] ^ (<uint8_t *>&key)[fault & 3] if fault < n else None)
+
+
+cdef class _Decoder:
+    """What FrameDecoder and MessageDecoder share: the loop from bytes to events."""
+
+    cdef const wsf_kernels *k
+    cdef bint to_messages  # MessageDecoder, not FrameDecoder
+    cdef bint masked  # the peer is a client
+    cdef uint8_t allowed_rsv
+    cdef uint64_t limit
+    cdef readonly object role
+    cdef readonly object max_size
+    cdef object inflate
+
+    cdef object failure  # what to raise from now on
+    cdef bint busy
+    # What get_buffer() lent, and the view of it, until buffer_updated() or feed().
+    cdef _Lent lent
+    cdef object view
+
+    # The frame under way. Until its header is whole, `head` holds the beginning of it.
+    cdef uint8_t head[14]
+    cdef uint8_t head_size
+    cdef bint in_payload
+    cdef uint8_t first
+    cdef wsf_key key  # for the next payload byte
+    cdef uint64_t missing  # payload bytes that have not arrived
+    cdef uint8_t control[125]
+    cdef uint8_t control_size
+
+    # The message under way (in a FrameDecoder, only that there is one).
+    cdef bint in_message
+    cdef bint text  # to be validated as it arrives
+    cdef bint compressed  # to be inflated when it is whole
+    cdef bint compressed_text
+    # Its storage, a str or bytes under construction (in a FrameDecoder, of one payload), or NULL.
+    cdef PyObject *storage
+    cdef uint8_t *data
+    cdef size_t room
+    cdef size_t used
+    cdef bint ascii
+    cdef wsf_utf8_stream utf8
+
+    def __cinit__(self):
+        self.k = wsf_active()
+        self.failure = ProtocolError("__init__() was not called", 1011)
+
+    def __dealloc__(self):
+        Py_XDECREF(self.storage)
+
+    cdef int set_up(self, role, max_size) except -1:
+        self.masked = arguments.check_role(role)
+        self.limit = arguments.check_max_size(max_size)
+        self.role = role
+        self.max_size = max_size
+        self.drop_storage()
+        self.head_size = 0
+        self.in_payload = False
+        self.in_message = False
+        self.lent = None
+        self.view = None
+        self.failure = None
+        return 0
+
+    # ---- Entry points --------------------------------------------------------------------------
+
+    @cython.critical_section
+    def feed(self, data, /):
+        cdef Source source
+        borrow(data, &source, b"data")
+        try:
+            self.enter()
+            self.reclaim()
+            return self.decode(source.data, source.size)
+        finally:
+            give_back(&source)
+
+    @cython.critical_section
+    def get_buffer(self, sizehint=-1):
+        # Whole numbers of any size are welcome; a hint is not a promise.
+        cdef size_t wanted = <size_t>max(READ_SIZE, min(_index(sizehint), READ_SIZE_MAX))
+        cdef _Lent lent
+        self.enter()
+        try:
+            self.reclaim()
+            if self.in_payload and not self.first & 0x08 and self.missing >= <uint64_t>READ_STRAIGHT:
+                self.make_room_to_read()
+                lent = _Lent()
+                lent.data = self.data + self.used
+                lent.size = <size_t>min(<uint64_t>(self.room - self.used), self.missing)
+                lent.storage = self.storage
+                Py_INCREF(<object>self.storage)
+            else:
+                lent = new_read_buffer(wanted)
+            self.view = PyMemoryView_FromObject(lent)
+            self.lent = lent
+            return self.view
+        finally:
+            self.busy = False
+
+    @cython.critical_section
+    def buffer_updated(self, nbytes, /):
+        cdef Py_ssize_t n
+        cdef _Lent lent
+        cdef bint returned
+        self.enter()
+        lent = self.lent
+        try:
+            n = self.check_loan(nbytes)
+            returned = self.end_loan()
+        except BaseException:
+            self.busy = False
+            raise
+        events = self.decode(lent.data, <size_t>n)
+        if returned:
+            recycle(lent)
+        return events
+
+    cdef int enter(self) except -1:
+        if self.busy:
+            raise RuntimeError("the decoder is in use by another call")
+        if self.failure is not None:
+            raise rules.failed_before(self.failure)
+        self.busy = True
+        return 0
+
+    cdef Py_ssize_t check_loan(self, object nbytes) except -1:
+        number = _index(nbytes)
+        if self.lent is None:
+            raise arguments.no_buffer_lent()
+        if not 0 <= number <= <Py_ssize_t>self.lent.size:
+            raise arguments.bad_nbytes(number, self.lent.size)
+        return number
+
+    cdef int reclaim(self) except -1:
+        """End a loan of which nobody told how it was used."""
+        cdef _Lent lent = self.lent
+        if lent is None:
+            return 0
+        try:
+            if self.end_loan():
+                recycle(lent)
+        except BaseException:
+            self.busy = False
+            raise
+        return 0
+
+    cdef int end_loan(self) except -1:
+        """Take the lent buffer back. False when the borrower still holds a part of it."""
+        cdef _Lent lent = self.lent
+        view = self.view
+        self.lent = None
+        self.view = None
+        try:
+            view.release()
+        except BufferError:
+            pass  # something was made of the view that it cannot take back
+        if lent.exports:
+            # The borrower can still write there. It keeps that storage; the message moves out.
+            if not lent.own:
+                self.move_out()
+            return False
+        if not lent.own:
+            Py_XDECREF(lent.storage)
+            lent.storage = NULL
+        return True
+
+    # ---- The loop ------------------------------------------------------------------------------
+
+    cdef list decode(self, const uint8_t *p, size_t n):
+        cdef list events = []
+        try:
+            self.run(p, p + n, events)
+        except ProtocolError as exc:
+            exc.events = events
+            # Not `exc` itself: it leads to the caller's frames.
+            self.failure = ProtocolError(str(exc), exc.code)
+            self.drop_storage()
+            raise
+        except BaseException as exc:
+            self.failure = ProtocolError(f"interrupted by {type(exc).__name__}", 1011)
+            self.drop_storage()
+            raise
+        finally:
+            self.busy = False
+        return events
+
+    cdef int run(self, const uint8_t *p, const uint8_t *end, list events) except -1:
+        cdef wsf_header header
+        cdef wsf_header_result result
+        cdef const uint8_t *start
+        cdef size_t n, taken, fault
+        cdef bint masked = self.masked
+        # First byte of a text frame that is a whole message, where that is what to deliver.
+        cdef int whole_text = 0x81 if self.to_messages else -1
+        while True:
+            if self.in_payload:
+                p += self.take_payload(p, <size_t>(end - p), events)
+                if self.in_payload:
+                    return 0
+            if p == end:
+                return 0
+            start = p
+            n = <size_t>(end - p)
+            taken = 0
+            if self.head_size:
+                # The header began in an earlier piece.
+                taken = min(<size_t>(WSF_HEADER_MAX - self.head_size), n)
+                memcpy(self.head + self.head_size, p, taken)
+                start = self.head
+                n = self.head_size + taken
+            if n >= 2 and not first_bytes_are_fine(start[0], start[1], masked, self.allowed_rsv, self.in_message):
+                raise rules.first_bytes_fault(
+                    start[0], start[1], masked=masked, allowed_rsv=self.allowed_rsv, in_message=self.in_message
+                )
+            result = wsf_header_parse(start, n, &header)
+            if result != WSF_HEADER_OK:
+                if result != WSF_HEADER_INCOMPLETE:
+                    raise rules.length_fault(header.length)
+                if not self.head_size:
+                    memcpy(self.head, p, n)
+                self.head_size = <uint8_t>n
+                return 0
+            p += header.size - self.head_size
+            self.head_size = 0
+            n = <size_t>(end - p)
+            if not header.first & 0x08:
+                if header.length > self.limit - self.used:
+                    raise rules.size_fault(header.length, self.used, self.limit)
+                if header.length <= n and header.first & 0x80 and not self.in_message:
+                    # The path that nearly all traffic takes.
+                    if header.first == whole_text:
+                        event = masked_text(self.k, p, <size_t>header.length, header.key, &fault)
+                        if event is None:
+                            raise text_fault(p, <size_t>header.length, header.key, fault)
+                        events.append(event)
+                    else:
+                        self.deliver(header.first, p, <size_t>header.length, header.key, events)
+                    p += header.length
+                    continue
+                self.begin_data(header.first)
+            else:
+                self.control_size = 0
+            self.first = header.first
+            self.key = header.key
+            self.missing = header.length
+            self.in_payload = True
+
+    cdef Py_ssize_t take_payload(self, const uint8_t *p, size_t n, list events) except -1:
+        """Take what is there of the payload under way, and finish the frame if that is all of it."""
+        n = <size_t>min(<uint64_t>n, self.missing)
+        if self.first & 0x08:
+            self.k.mask(self.control + self.control_size, p, n, self.key)
+            self.control_size += <uint8_t>n
+        elif n:
+            self.append(p, n)
+        self.key = wsf_key_advance(self.key, n)
+        self.missing -= n
+        if not self.missing:
+            self.finish_frame(events)
+        return <Py_ssize_t>n
+
+    # ---- Delivery ------------------------------------------------------------------------------
+
+    cdef int deliver(self, uint8_t first, const uint8_t *p, size_t n, wsf_key key, list events) except -1:
+        """Deliver a data frame that is here as a whole and is a message, other than plain text."""
+        event = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>n)
+        self.k.mask(<uint8_t *>PyBytes_AS_STRING(event), p, n, key)
+        if not self.to_messages:
+            self.deliver_frame(first, event, events)
+        elif first & 0x40:
+            self.deliver_compressed(first & 0x0F == 1, event, events)
+        else:
+            events.append(event)
+        return 0
+
+    cdef int deliver_frame(self, uint8_t first, bytes payload, list events) except -1:
+        events.append(
+            wsf_namedtuple(
+                Frame,
+                (
+                    _opcodes[first & 0x0F],
+                    payload,
+                    first & 0x80 != 0,
+                    first & 0x40 != 0,
+                    first & 0x20 != 0,
+                    first & 0x10 != 0,
+                ),
+            )
+        )
+        return 0
+
+    cdef int deliver_control(self, uint8_t first, bytes payload, list events) except -1:
+        if self.to_messages and first & 0x0F == 8:
+            fault = rules.close_payload_fault(payload)
+            if fault is not None:
+                raise fault
+        self.deliver_frame(first, payload, events)
+        return 0
+
+    cdef int deliver_compressed(self, bint text, bytes payload, list events) except -1:
+        cdef Source source
+        cdef size_t fault
+        try:
+            inflated = self.inflate(payload, self.max_size)
+        except ProtocolError:
+            raise
+        except Exception as exc:
+            raise ProtocolError(f"cannot inflate message: {exc}") from exc
+        borrow(inflated, &source, b"inflated message")
+        try:
+            if source.size > self.limit:
+                raise rules.size_fault(source.size, 0, self.limit)
+            if text:
+                event = masked_text(self.k, source.data, source.size, 0, &fault)
+                if event is None:
+                    raise text_fault(source.data, source.size, 0, fault)
+            elif PyBytes_CheckExact(inflated):
+                event = inflated
+            else:
+                event = PyBytes_FromStringAndSize(<const char *>source.data, <Py_ssize_t>source.size)
+        finally:
+            give_back(&source)
+        events.append(event)
+        return 0
+
+    # ---- The message under way -----------------------------------------------------------------
+
+    cdef int begin_data(self, uint8_t first) except -1:
+        """Get ready for the payload of a data frame that is not a message that is here as a whole."""
+        cdef bint is_text = first & 0x0F == 1
+        self.in_message = True
+        if self.to_messages and first & 0x0F:
+            self.compressed = first & 0x40 != 0
+            self.compressed_text = self.compressed and is_text
+            self.text = is_text and not self.compressed
+            self.ascii = True
+            memset(&self.utf8, 0, sizeof(self.utf8))
+        return 0
+
+    cdef int append(self, const uint8_t *p, size_t n) except -1:
+        """Unmask n > 0 bytes onto the message (in place when they were read into its storage)."""
+        cdef uint8_t *target
+        cdef size_t done = 0, valid
+        if n > self.room - self.used:
+            self.make_room(n)
+        target = self.data + self.used
+        if self.text and self.ascii:
+            done = self.k.mask_ascii(target, p, n, self.key)
+            if done < n:
+                self.ascii = False
+                self.utf8.text.chars = self.used + done
+        if done < n:
+            self.k.mask(target + done, p + done, n - done, self.key)
+            if self.text:
+                valid = done + wsf_utf8_feed(self.k, &self.utf8, target + done, n - done)
+                if valid < n:
+                    raise rules.utf8_fault(self.used + valid, target[valid])
+        self.used += n
+        return 0
+
+    cdef int finish_frame(self, list events) except -1:
+        cdef bytes payload
+        self.in_payload = False
+        if self.first & 0x08:
+            payload = PyBytes_FromStringAndSize(<const char *>self.control, self.control_size)
+            return self.deliver_control(self.first, payload, events)
+        if self.first & 0x80:
+            self.in_message = False
+        if not self.to_messages:
+            return self.deliver_frame(self.first, self.take_bytes(), events)
+        if not self.first & 0x80:
+            return 0
+        if self.compressed:
+            return self.deliver_compressed(self.compressed_text, self.take_bytes(), events)
+        events.append(self.take_text() if self.text else self.take_bytes())
+        return 0
+
+    # ---- Storage -------------------------------------------------------------------------------
+
+    cdef int make_room(self, size_t n) except -1:
+        """Make room for n bytes that are here, and for what follows them as far as it is trusted."""
+        cdef size_t needed = self.used + n
+        cdef uint64_t whole = self.used + self.missing
+        cdef size_t room = <size_t>min(whole, <uint64_t>max(<size_t>TRUST, 2 * needed))
+        if not self.first & 0x80:
+            # More frames will follow; many small ones must not mean many reallocations.
+            room = <size_t>min(<uint64_t>max(room, 2 * self.room, <size_t>64), self.limit)
+        return self.set_room(room)
+
+    cdef int make_room_to_read(self) except -1:
+        """Make room for a read straight into the storage of a message of which much is missing."""
+        cdef uint64_t whole = self.used + self.missing
+        if self.room - self.used < <size_t>READ_STRAIGHT:
+            self.set_room(<size_t>min(whole, <uint64_t>(self.used + max(<size_t>TRUST, self.used))))
+        return 0
+
+    cdef int set_room(self, size_t room) except -1:
+        if self.storage == NULL:
+            self.storage = PyUnicode_New(<Py_ssize_t>room, 0x7F) if self.text else new_bytes(NULL, <Py_ssize_t>room)
+        elif self.text:
+            PyUnicode_Resize(&self.storage, <Py_ssize_t>room)
+        else:
+            resize_bytes(&self.storage, <Py_ssize_t>room)
+        self.data = <uint8_t *>(PyUnicode_DATA(self.storage) if self.text else <void *>bytes_data(self.storage))
+        self.room = room
+        return 0
+
+    cdef int move_out(self) except -1:
+        """Leave the storage to whoever else holds it, and go on in a copy."""
+        cdef PyObject *old = self.storage
+        cdef uint8_t *data = self.data
+        self.storage = NULL
+        try:
+            self.set_room(self.room)
+            memcpy(self.data, data, self.used)
+        finally:
+            Py_XDECREF(old)
+        return 0
+
+    cdef PyObject *give_storage(self) except NULL:
+        """Hand over the storage, cut to the bytes used (of which there are some)."""
+        cdef PyObject *storage
+        if self.used != self.room:
+            self.set_room(self.used)
+        storage = self.storage
+        self.storage = NULL
+        self.used = self.room = 0
+        return storage
+
+    cdef bytes take_bytes(self):
+        if not self.used:
+            self.drop_storage()
+            return b""
+        return <bytes>wsf_hand_over(self.give_storage())
+
+    cdef str take_text(self):
+        if not self.used:
+            self.drop_storage()
+            return ""
+        if self.ascii:
+            return <str>wsf_hand_over(self.give_storage())
+        if self.utf8.held_length:
+            raise rules.utf8_fault(self.used, None)
+        text = transcode(self.k, self.data, self.used, &self.utf8.text)
+        self.drop_storage()
+        return <str>text
+
+    cdef void drop_storage(self) noexcept:
+        Py_XDECREF(self.storage)
+        self.storage = NULL
+        self.used = self.room = 0
+
+
+cdef class FrameDecoder(_Decoder):
+    def __init__(self, role, *, max_size=rules.DEFAULT_MAX_SIZE, rsv1=False, rsv2=False, rsv3=False):
+        self.set_up(role, max_size)
+        self.allowed_rsv = (0x40 if rsv1 else 0) | (0x20 if rsv2 else 0) | (0x10 if rsv3 else 0)
+
+
+cdef class MessageDecoder(_Decoder):
+    def __init__(self, role, *, max_size=rules.DEFAULT_MAX_SIZE, inflate=None):
+        self.set_up(role, max_size)
+        self.to_messages = True
+        self.inflate = inflate
+        self.allowed_rsv = 0x40 if inflate is not None else 0

@@ -1,0 +1,125 @@
+# cython: language_level=3, binding=False
+"""The compiled backend of wsfast: the names of its pure-Python twin, over the kernels in csrc/.
+
+``wsfast._fallback`` documents every name; what is here returns and raises the same. The parts:
+
+- ``_buffers.pxi``: bytes in, whatever object holds them
+- ``_text.pxi``: UTF-8 to ``str`` and back
+- ``_encoder.pxi``: masking, masking keys and frames out
+- ``_decoder.pxi``: frames and messages in
+"""
+
+cimport cython
+from cpython.buffer cimport (
+    PyBUF_FULL_RO,
+    PyBUF_SIMPLE,
+    PyBuffer_FillInfo,
+    PyBuffer_IsContiguous,
+    PyBuffer_Release,
+    PyBuffer_ToContiguous,
+    PyObject_CheckBuffer,
+    PyObject_GetBuffer,
+)
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF, Py_XDECREF
+from libc.stdint cimport SIZE_MAX, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memset
+
+from wsfast._kernels cimport *
+
+import os
+import sys
+from operator import index as _index
+
+from wsfast import arguments, rules
+from wsfast.errors import ProtocolError
+from wsfast.frames import Frame, FrameHeader, Opcode
+
+cdef extern from *:
+    """
+    #if PY_VERSION_HEX >= 0x030C0000
+        /* Every str is ready since PEP 623. */
+        #define WSF_READY(s) 0
+    #else
+        #define WSF_READY(s) PyUnicode_READY(s)
+    #endif
+    """
+    int WSF_READY(str s) except -1
+
+cdef extern from "Python.h":
+    Py_ssize_t PY_SSIZE_T_MAX
+    bint PyLong_Check(object value) noexcept
+    long PyLong_AsLongAndOverflow(object value, int *overflow) except? -1
+    PyObject *PyUnicode_New(Py_ssize_t size, Py_UCS4 maxchar) except NULL
+    int PyUnicode_Resize(PyObject **text, Py_ssize_t size) except -1
+    void *PyUnicode_DATA(PyObject *text) noexcept
+    int PyUnicode_KIND(PyObject *text) noexcept
+    bint PyUnicode_IS_ASCII(PyObject *text) noexcept
+    Py_ssize_t PyUnicode_GET_LENGTH(PyObject *text) noexcept
+    PyObject *new_bytes "PyBytes_FromStringAndSize"(const char *source, Py_ssize_t size) except NULL
+    char *bytes_data "PyBytes_AS_STRING"(PyObject *value) noexcept
+    int resize_bytes "_PyBytes_Resize"(PyObject **value, Py_ssize_t size) except -1
+    object PyMemoryView_FromObject(object exporter)
+    PyObject *Py_True
+    PyObject *Py_False
+    ctypedef struct PyMethodDef:
+        pass
+    int PyModule_AddFunctions(object module, PyMethodDef *functions) except -1
+
+cdef extern from *:
+    """
+    /* A str or bytes that was made here and is whole: hand its only reference on. */
+    static inline PyObject *wsf_hand_over(PyObject *owned) { return owned; }
+
+    /* A namedtuple from the tuple of its fields, as tuple.__new__ makes it. */
+    static PyObject *wsf_namedtuple(PyObject *type, PyObject *fields) {
+        PyObject *arguments = PyTuple_Pack(1, fields);
+        PyObject *made;
+        if (arguments == NULL) {
+            return NULL;
+        }
+        made = PyTuple_Type.tp_new((PyTypeObject *)type, arguments, NULL);
+        Py_DECREF(arguments);
+        return made;
+    }
+    """
+    object wsf_hand_over(PyObject *owned)
+    object wsf_namedtuple(object type, object fields)
+
+# Opcode members by number; None where there is none.
+_opcodes = tuple([Opcode(i) if i in list(Opcode) else None for i in range(16)])
+
+include "_buffers.pxi"
+include "_text.pxi"
+include "_encoder.pxi"
+include "_decoder.pxi"
+
+PyModule_AddFunctions(sys.modules[__name__], wsf_entries)
+
+# ---- Kernel sets -------------------------------------------------------------------------------
+
+
+def available_isas():
+    """Return the names of the kernel sets that this CPU can run, best first."""
+    cdef const wsf_kernels *tables[8]
+    cdef size_t count = wsf_available(tables, 8)
+    return tuple([tables[i].name.decode() for i in range(count)])
+
+
+def _select(name):
+    """Make the named kernel set the active one for the whole process (tests do)."""
+    global isa
+    cdef bytes encoded = name.encode()
+    if wsf_select(encoded) == NULL:
+        raise ImportError(
+            f"WSFAST_ISA={name} is unknown or not supported by this CPU; available:"
+            f" {', '.join(available_isas())}, python"
+        )
+    isa = wsf_active().name.decode()
+
+
+isa = wsf_active().name.decode()
+if os.environ.get("WSFAST_ISA"):
+    _select(os.environ["WSFAST_ISA"])

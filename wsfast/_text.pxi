@@ -1,0 +1,165 @@
+# UTF-8 to str and back.
+
+# Work on this many bytes or more lets other threads run. Letting the GIL go and taking it again costs
+# about as much as scanning a few KiB.
+cdef enum:
+    LET_OTHERS_RUN = 1 << 18
+
+
+cdef object transcode(const wsf_kernels *k, const uint8_t *data, size_t n, const wsf_text *text):
+    """Make the str of n bytes that a scan accepted; `text` is what the scan found out."""
+    cdef PyObject *made
+    cdef Py_ssize_t chars = <Py_ssize_t>text.chars
+    if text.highest <= 0x7F:
+        made = PyUnicode_New(chars, 0x7F)
+        memcpy(PyUnicode_DATA(made), data, n)
+    elif text.highest <= 0xC3:
+        made = PyUnicode_New(chars, 0xFF)
+        k.utf8_to_ucs1(<uint8_t *>PyUnicode_DATA(made), text.chars, data, n)
+    elif text.highest <= 0xEF:
+        made = PyUnicode_New(chars, 0xFFFF)
+        k.utf8_to_ucs2(<uint16_t *>PyUnicode_DATA(made), text.chars, data, n)
+    else:
+        made = PyUnicode_New(chars, 0x10FFFF)
+        k.utf8_to_ucs4(<uint32_t *>PyUnicode_DATA(made), text.chars, data, n)
+    return wsf_hand_over(made)
+
+
+cdef object masked_text(const wsf_kernels *k, const uint8_t *source, size_t n, wsf_key key, size_t *fault):
+    """Unmask n bytes into a new str.
+
+    Returns None when they are not UTF-8; *fault is then the index of the offending byte, or n when
+    they end inside a code point.
+    """
+    cdef PyObject *made = PyUnicode_New(<Py_ssize_t>n, 0x7F)
+    cdef uint8_t *data = <uint8_t *>PyUnicode_DATA(made)
+    cdef size_t ascii = k.mask_ascii(data, source, n, key)
+    cdef size_t valid
+    cdef wsf_text text
+    if ascii == n:
+        return wsf_hand_over(made)
+    # Not ASCII, so this str will not do, but its storage does for the unmasked bytes.
+    try:
+        k.mask(data + ascii, source + ascii, n - ascii, key)
+        text.chars = ascii
+        text.highest = 0
+        valid = ascii + k.utf8_scan(data + ascii, n - ascii, &text)
+        if valid == n:
+            return transcode(k, data, n, &text)
+        fault[0] = n
+        if wsf_utf8_tail(data + valid, n - valid, fault) == WSF_TAIL_INVALID:
+            fault[0] += valid
+        else:
+            fault[0] = n
+        return None
+    finally:
+        Py_XDECREF(made)
+
+
+def decode_utf8(data, /):
+    cdef const wsf_kernels *k = wsf_active()
+    cdef Source source
+    cdef PyObject *made
+    cdef size_t ascii, valid
+    cdef wsf_text text
+    borrow(data, &source, b"data")
+    try:
+        made = PyUnicode_New(<Py_ssize_t>source.size, 0x7F)
+        ascii = k.mask_ascii(<uint8_t *>PyUnicode_DATA(made), source.data, source.size, 0)
+        if ascii == source.size:
+            return wsf_hand_over(made)
+        Py_XDECREF(made)
+        text.chars = ascii
+        text.highest = 0
+        valid = ascii + k.utf8_scan(source.data + ascii, source.size - ascii, &text)
+        if valid == source.size:
+            return transcode(k, source.data, source.size, &text)
+        # CPython words the error.
+        return PyBytes_FromStringAndSize(<const char *>source.data, <Py_ssize_t>source.size).decode()
+    finally:
+        give_back(&source)
+
+
+def is_utf8(data, /):
+    cdef const wsf_kernels *k = wsf_active()
+    cdef Source source
+    cdef size_t valid
+    cdef wsf_text text
+    text.chars = 0
+    text.highest = 0
+    borrow(data, &source, b"data")
+    if source.size < LET_OTHERS_RUN:
+        valid = k.utf8_scan(source.data, source.size, &text)
+    else:
+        with nogil:
+            valid = k.utf8_scan(source.data, source.size, &text)
+    give_back(&source)
+    return valid == source.size
+
+
+cdef class Utf8Validator:
+    cdef wsf_utf8_stream stream
+    cdef bint valid
+
+    def __cinit__(self):
+        self.valid = True
+
+    @cython.critical_section
+    def feed(self, data, /):
+        cdef Source source
+        borrow(data, &source, b"data")
+        if self.valid:
+            self.valid = wsf_utf8_feed(wsf_active(), &self.stream, source.data, source.size) == source.size
+        give_back(&source)
+        return self.valid
+
+    @property
+    def complete(self):
+        return self.valid and self.stream.held_length == 0
+
+    @cython.critical_section
+    def reset(self):
+        memset(&self.stream, 0, sizeof(self.stream))
+        self.valid = True
+
+
+# ---- str to UTF-8 ------------------------------------------------------------------------------
+
+
+cdef Py_ssize_t encoded_size(const wsf_kernels *k, str text) except -1:
+    """Length of `text` in UTF-8; raises UnicodeEncodeError when it holds a surrogate."""
+    cdef PyObject *p = <PyObject *>text
+    cdef size_t chars, size
+    WSF_READY(text)
+    chars = <size_t>PyUnicode_GET_LENGTH(p)
+    if PyUnicode_IS_ASCII(p):
+        return <Py_ssize_t>chars
+    if PyUnicode_KIND(p) == 1:
+        size = k.ucs1_utf8_size(<const uint8_t *>PyUnicode_DATA(p), chars)
+    elif PyUnicode_KIND(p) == 2:
+        size = k.ucs2_utf8_size(<const uint16_t *>PyUnicode_DATA(p), chars)
+    else:
+        size = k.ucs4_utf8_size(<const uint32_t *>PyUnicode_DATA(p), chars)
+    if size == SIZE_MAX:
+        text.encode()  # raises, and CPython words the error
+    if size > <size_t>PY_SSIZE_T_MAX:
+        raise MemoryError
+    return <Py_ssize_t>size
+
+
+cdef void encode_masked(const wsf_kernels *k, uint8_t *target, size_t size, str text, wsf_key key) noexcept:
+    """Write `text` as `size` bytes of UTF-8, masked; key 0 leaves them as they are."""
+    cdef PyObject *p = <PyObject *>text
+    cdef size_t chars = <size_t>PyUnicode_GET_LENGTH(p)
+    if PyUnicode_IS_ASCII(p):
+        # The storage of an ASCII str is its UTF-8.
+        k.mask(target, <const uint8_t *>PyUnicode_DATA(p), size, key)
+        return
+    if PyUnicode_KIND(p) == 1:
+        k.ucs1_to_utf8(target, size, <const uint8_t *>PyUnicode_DATA(p), chars)
+    elif PyUnicode_KIND(p) == 2:
+        k.ucs2_to_utf8(target, size, <const uint16_t *>PyUnicode_DATA(p), chars)
+    else:
+        k.ucs4_to_utf8(target, size, <const uint32_t *>PyUnicode_DATA(p), chars)
+    if key:
+        k.mask(target, target, size, key)
