@@ -1,0 +1,1 @@
+"""Captured WebSocket streams, shipped as ``wsfast._traffic``; read them with :mod:`wsfast.traffic`."""
