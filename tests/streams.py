@@ -236,7 +236,7 @@ def expected(case: Case, *, messages: bool) -> Outcome:
     return Model(case.role, limit=case.limit, messages=messages).run(case.stream)
 
 
-def decode(decoder: Any, pieces: Iterable[bytes]) -> tuple[list[Any], tuple[int, str] | None]:
+def decode(decoder: Any, pieces: Iterable[Any]) -> tuple[list[Any], tuple[int, str] | None]:
     """All events, and (code, message) of the error that ended the input."""
     events: list[Any] = []
     for piece in pieces:

@@ -18,9 +18,11 @@ def test_type(backend: Implementation) -> None:
     assert len(key) == 4
 
 
-def source(backend: Implementation | ModuleType, monkeypatch: pytest.MonkeyPatch, takes: int) -> tuple[list[bytes], list[bytes]]:
+def source(
+    backend: Implementation | ModuleType, monkeypatch: pytest.MonkeyPatch, takes: int
+) -> tuple[list[bytes], list[bytes]]:
     """What os.urandom gave, from an empty pool on, and the keys that were taken meanwhile."""
-    given = []
+    given: list[bytes] = []
 
     def urandom(n: int) -> bytes:
         given.append(bytes((i + i // 251 + len(given)) % 256 for i in range(n)))

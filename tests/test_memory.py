@@ -211,13 +211,13 @@ def everything(impl: Implementation) -> None:
         attempt(impl.apply_mask_into, data, b"1234")
         attempt(impl.parse_header, data)
         attempt(impl.parse_header, b"\x81\x85\x00\x00\x00\x00", data)
-        attempt(impl.encode_frame, 1, data, mask=True)
+        attempt(impl.encode_frame, 1, data, mask=KEY)
         attempt(impl.encode_frame, 1, "x", mask=data)
         attempt(impl.encode_frame, data)
         attempt(impl.FrameDecoder, data)
         attempt(impl.MessageDecoder, "server", max_size=data)
     for text in (*TEXTS.values(), "\ud800", "é\udc00"):
-        attempt(impl.encode_frame, 1, text, mask=True)
+        attempt(impl.encode_frame, 1, text, mask=KEY)
         attempt(impl.decode_utf8, text.encode("utf-8", "surrogatepass"))
     attempt(impl.parse_header, b"\x81\x85\x00\x00\x00\x00")
     attempt(impl.parse_header, b"\x81\x7e\x00\x00\x00\x00")
@@ -241,7 +241,47 @@ def test_no_leaks(impl: Implementation) -> None:
     assert grown < 2000  # one object of 50 bytes that is lost in each of several places shows
 
 
-@pytest.mark.skipif(not hasattr(sys, "getrefcount"), reason="this interpreter does not count references")
+def test_keys_do_not_leak(impl: Implementation) -> None:
+    with measured():
+        for _ in range(20_000):
+            impl.mask_key()
+            impl.encode_frame(2, b"", mask=True)
+        gc.collect()
+        held = tracemalloc.get_traced_memory()[0]
+    assert held < 64 * KIB  # the pool, at most
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """What is in a reference cycle stays."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+counts_references = pytest.mark.skipif(
+    not hasattr(sys, "getrefcount"), reason="this interpreter does not count references"
+)
+
+
+@counts_references
+@pytest.mark.usefixtures("no_collector")
+def test_references_of_streams(impl: Implementation) -> None:
+    """Errors lead to no cycle that keeps the caller's data."""
+    for case in CASES.values():
+        for messages in (False, True):
+            stream = bytearray(case.stream)
+            before = sys.getrefcount(stream)
+            decode(impl.decoder(messages, case.role, max_size=case.limit), [stream])
+            attempt(impl.parse_header, stream)
+            attempt(impl.decode_utf8, stream)
+            assert sys.getrefcount(stream) == before, case
+            stream.clear()
+
+
+@counts_references
+@pytest.mark.usefixtures("no_collector")
 def test_references(impl: Implementation) -> None:
     """Arguments are released, whatever became of the call."""
     data, key, wrong, text = bytearray(b"some data"), bytearray(b"1234"), bytearray(b"123"), "größer" * 3

@@ -95,6 +95,7 @@ cdef class _Lent:
     cdef PyObject *storage  # a reference to it; NULL when `own`
     # 1 while any view leads here. A slice of the lent view outlives that view's release().
     cdef Py_ssize_t exports
+    cdef bint on_loan
 
     def __dealloc__(self):
         if self.own:
@@ -102,6 +103,9 @@ cdef class _Lent:
         Py_XDECREF(self.storage)
 
     def __getbuffer__(self, Py_buffer *buffer, int flags):
+        # The borrower can reach this object: it is the `obj` of the view.
+        if not self.on_loan:
+            raise BufferError("the buffer of get_buffer() was taken back")
         PyBuffer_FillInfo(buffer, self, self.data, <Py_ssize_t>self.size, False, flags)
         self.exports += 1
 
@@ -189,6 +193,8 @@ cdef class _Decoder:
         Py_XDECREF(self.storage)
 
     cdef int set_up(self, role, max_size) except -1:
+        if self.busy:
+            raise RuntimeError("the decoder is in use by another call")
         self.masked = arguments.check_role(role)
         self.limit = arguments.check_max_size(max_size)
         self.role = role
@@ -232,6 +238,7 @@ cdef class _Decoder:
                 Py_INCREF(<object>self.storage)
             else:
                 lent = new_read_buffer(wanted)
+            lent.on_loan = True
             self.view = PyMemoryView_FromObject(lent)
             self.lent = lent
             return self.view
@@ -291,6 +298,7 @@ cdef class _Decoder:
         view = self.view
         self.lent = None
         self.view = None
+        lent.on_loan = False
         try:
             view.release()
         except BufferError:
@@ -593,12 +601,14 @@ cdef class _Decoder:
 
 
 cdef class FrameDecoder(_Decoder):
+    @cython.critical_section
     def __init__(self, role, *, max_size=rules.DEFAULT_MAX_SIZE, rsv1=False, rsv2=False, rsv3=False):
         self.set_up(role, max_size)
         self.allowed_rsv = (0x40 if rsv1 else 0) | (0x20 if rsv2 else 0) | (0x10 if rsv3 else 0)
 
 
 cdef class MessageDecoder(_Decoder):
+    @cython.critical_section
     def __init__(self, role, *, max_size=rules.DEFAULT_MAX_SIZE, inflate=None):
         self.set_up(role, max_size)
         self.to_messages = True

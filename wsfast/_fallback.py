@@ -272,7 +272,10 @@ def parse_header(data: Buffer, offset: int = 0) -> FrameHeader | None:
     if opcode is None or opcode > 7:
         fault = rules.first_bytes_fault(first & 0x8F, second, masked=masked, allowed_rsv=0, in_message=False)
         if fault is not None:
-            raise fault
+            try:
+                raise fault
+            finally:
+                del fault  # or it would keep this frame, which keeps it
     length = second & 0x7F
     size = 2
     if length > 125:

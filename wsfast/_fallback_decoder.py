@@ -567,7 +567,10 @@ class MessageDecoder(_Decoder["str | bytes | Frame"]):
                 if first == 0x88:
                     fault = rules.close_payload_fault(content)
                     if fault is not None:
-                        raise fault
+                        try:
+                            raise fault
+                        finally:
+                            del fault  # or it would keep this frame, which keeps it
                 events.append(_frame(first, content))
                 position = stop
 

@@ -64,6 +64,13 @@ def decode_utf8(data, /):
     cdef wsf_text text
     borrow(data, &source, b"data")
     try:
+        if not PyBytes_CheckExact(data):
+            # Memory that another thread, or another process, may be writing to. What is transcoded must be
+            # what was scanned, so this works on a copy.
+            made_of_copy = masked_text(k, source.data, source.size, 0, &valid)
+            if made_of_copy is not None:
+                return made_of_copy
+            return PyBytes_FromStringAndSize(<const char *>source.data, <Py_ssize_t>source.size).decode()
         made = PyUnicode_New(<Py_ssize_t>source.size, 0x7F)
         ascii = k.mask_ascii(<uint8_t *>PyUnicode_DATA(made), source.data, source.size, 0)
         if ascii == source.size:
