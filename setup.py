@@ -156,10 +156,11 @@ def extensions(policy: str) -> list[Extension]:
     macros: list[tuple[str, str | None]] = [("CYTHON_USE_MODULE_STATE", "1")]
     if coverage:
         macros += [("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1"), ("CYTHON_USE_SYS_MONITORING", "0")]
+    included = glob("csrc/*.h") + glob("wsfast/*.h") + glob("wsfast/*.px[di]")
     speedups = Extension(
         "wsfast._speedups",
         sources=[PYX, *sorted(glob("csrc/*.c"))],
-        depends=[*sorted(glob("csrc/*.h") + glob("wsfast/*.px[di]") + glob("wsfast/*.h")), "setup.py", stamp_flags()],
+        depends=[*sorted(included), "setup.py", stamp_flags()],
         include_dirs=["csrc"],
         define_macros=macros,
     )

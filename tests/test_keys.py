@@ -69,7 +69,7 @@ def test_the_source_of_the_twin(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_source_of_the_extension(compiled: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keys are a ChaCha20 stream whose seed is os.urandom's, for one MiB of it; the stream's end is its next key."""
+    """Keys are a ChaCha20 stream seeded by os.urandom, for one MiB; the end of the stream is its next key."""
     refills = 256
     given, keys = source(compiled, monkeypatch, refills * 1016 + 1)
     assert [len(seed) for seed in given] == [32, 32]

@@ -136,53 +136,60 @@ enum { SETTING_COUNT = sizeof(SETTINGS) / sizeof(SETTINGS[0]), SETTING_ROOM = 51
 /* The settings used for the 2^29 strings of four bytes. */
 enum { FULL_SETTINGS = 4 };
 
-static uint8_t setting_text[SETTING_COUNT][SETTING_ROOM];
+/* A setting made ready for strings of one length: 2^29 of them leave no time to count again. */
+typedef struct scene {
+    uint8_t text[SETTING_ROOM];
+    size_t before, n;
+    size_t chars_before, chars_after;
+    size_t valid_after;      /* `after` may cut its last code point */
+    uint8_t highest_before, highest_all;
+} scene;
 
-static void fill(uint8_t *dst, size_t n, const char *filler) {
-    const size_t length = strlen(filler);
+static scene scenes[SETTING_COUNT];
+
+static void fill(uint8_t *dst, size_t n, const char *filler, size_t unit) {
     for (size_t i = 0; i < n; i++) {
-        dst[i] = (uint8_t)filler[i % length];
+        dst[i] = (uint8_t)filler[i % unit];
     }
 }
 
-static void make_settings(size_t length) {
+static void make_scenes(size_t length) {
     for (size_t s = 0; s < SETTING_COUNT; s++) {
-        fill(setting_text[s], SETTINGS[s].before, SETTINGS[s].filler);
-        fill(setting_text[s] + SETTINGS[s].before + length, SETTINGS[s].after, SETTINGS[s].filler);
+        const setting *const from = &SETTINGS[s];
+        scene *const to = &scenes[s];
+        const size_t unit = strlen(from->filler);
+        const uint8_t lead = (uint8_t)from->filler[0] >= 0x80 ? (uint8_t)from->filler[0] : 0;
+        fill(to->text, from->before, from->filler, unit);
+        fill(to->text + from->before + length, from->after, from->filler, unit);
+        to->before = from->before;
+        to->n = from->before + length + from->after;
+        to->chars_before = from->before / unit;
+        to->chars_after = from->after / unit;
+        to->valid_after = from->after / unit * unit;
+        to->highest_before = to->chars_before ? lead : 0;
+        to->highest_all = to->chars_after ? lead : to->highest_before;
     }
 }
 
 /*
- * Puts the string in each setting. What is before it is valid and whole, what follows begins with a
+ * Puts the string in each scene. What is before it is valid and whole, what follows begins with a
  * lead byte: so all is valid if the string is, and otherwise the valid part ends in the string.
  */
-static void check_string(const wsf_kernels *k, const uint8_t *string, size_t length,
-                         size_t settings) {
+static inline void check_string(const wsf_kernels *k, const uint8_t *string, size_t length,
+                                size_t count) {
     const reference_result wanted = reference_scan(string, length);
-    for (size_t s = 0; s < settings; s++) {
-        const setting *const where = &SETTINGS[s];
-        const size_t n = where->before + length + where->after;
-        const size_t unit = strlen(where->filler);
-        const uint8_t filler = (uint8_t)where->filler[0];
-        uint8_t *const src = setting_text[s];
-        memcpy(src + where->before, string, length);
-        size_t valid = where->before + wanted.valid;
-        size_t chars = where->before / unit + wanted.chars;
-        uint8_t highest = wanted.highest;
-        if (filler >= 0x80 && where->before > 0 && filler > highest) {
-            highest = filler;
+    for (size_t s = 0; s < count; s++) {
+        scene *const where = &scenes[s];
+        for (size_t i = 0; i < length; i++) {
+            where->text[where->before + i] = string[i];
         }
-        if (wanted.valid == length && where->after > 0) {
-            valid = n;
-            chars += where->after / unit;
-            if (filler >= 0x80 && filler > highest) {
-                highest = filler;
-            }
-            /* `after` may cut its last code point. */
-            valid -= where->after % unit;
-        }
+        const bool whole = wanted.valid == length;
+        const size_t valid = where->before + wanted.valid + (whole ? where->valid_after : 0);
+        const size_t chars = where->chars_before + wanted.chars + (whole ? where->chars_after : 0);
+        const uint8_t around = whole ? where->highest_all : where->highest_before;
+        const uint8_t highest = wanted.highest > around ? wanted.highest : around;
         wsf_text text = {0, 0};
-        const size_t result = k->utf8_scan(src, n, &text);
+        const size_t result = k->utf8_scan(where->text, where->n, &text);
         if (result != valid || text.chars != chars || text.highest != highest) {
             check_failed("%s utf8_scan: %02X %02X %02X %02X, length %zu, setting %zu: %zu (%zu), "
                          "chars %zu (%zu), highest %02X (%02X)",
@@ -190,7 +197,7 @@ static void check_string(const wsf_kernels *k, const uint8_t *string, size_t len
                          valid, text.chars, chars, text.highest, highest);
         }
     }
-    checks_passed += settings;
+    checks_passed += count;
 }
 
 /* Bytes at the borders of what the rules tell apart. */
@@ -213,18 +220,18 @@ void test_scan_exhaustive(const wsf_kernels *k) {
     const size_t count = byte_choice(bytes);
     uint8_t string[4] = {0, 0, 0, 0};
 
-    make_settings(1);
+    make_scenes(1);
     for (unsigned a = 0; a < 256; a++) {
         string[0] = (uint8_t)a;
         check_string(k, string, 1, SETTING_COUNT);
     }
-    make_settings(2);
+    make_scenes(2);
     for (unsigned a = 0; a < 65536; a++) {
         string[0] = (uint8_t)(a >> 8);
         string[1] = (uint8_t)a;
         check_string(k, string, 2, SETTING_COUNT);
     }
-    make_settings(3);
+    make_scenes(3);
     for (unsigned a = 0; a < 256; a++) {
         string[0] = (uint8_t)a;
         for (size_t b = 0; b < count; b++) {
@@ -235,7 +242,7 @@ void test_scan_exhaustive(const wsf_kernels *k) {
             }
         }
     }
-    make_settings(4);
+    make_scenes(4);
     for (unsigned a = 0xE0; a < 256; a++) {
         string[0] = (uint8_t)a;
         for (size_t b = 0; b < count; b++) {
