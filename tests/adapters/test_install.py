@@ -1,0 +1,221 @@
+"""install(), uninstall() and installed(): explicit, idempotent, reversible, loud."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import wsfast
+from wsfast import adapters
+
+pytest.importorskip("websockets")
+
+import websockets.frames
+import websockets.protocol
+import websockets.utils
+import websockets.version
+
+RunPython = Callable[..., Any]
+# What is masked is left to the library where wsfast's twin would be slower.
+THEIR_MASKS = wsfast.backend == "python" and "websockets.speedups" in sys.modules
+
+
+@pytest.fixture(autouse=True)
+def uninstalled() -> Iterator[None]:
+    yield
+    wsfast.uninstall()
+
+
+def hooks() -> dict[str, object]:
+    """The very objects that are in place."""
+    places: list[Any] = [websockets.protocol.Protocol, websockets.frames.Frame, websockets.frames]
+    names = ["websockets.speedups", "websockets.utils", "websockets.legacy.framing"]
+    places += [sys.modules[name] for name in names if name in sys.modules]
+    return {
+        f"{place.__name__}.{name}": vars(place)[name]
+        for place in places
+        for name in ("receive_data", "serialize", "apply_mask", "parse", "recv_frame")
+        if name in vars(place)
+    }
+
+
+def test_reversible_and_idempotent() -> None:
+    before = hooks()
+    assert wsfast.installed() == ()
+    assert wsfast.install("websockets").hosts == ("websockets",)
+    assert wsfast.installed() == ("websockets",)
+    during = hooks()
+    assert during.keys() == before.keys()
+    changed = [name for name in before if during[name] is not before[name]]
+    expected = {"receive_data", "serialize"} | (set() if THEIR_MASKS else {"apply_mask"})
+    assert {name.rpartition(".")[2] for name in changed} == expected
+    assert wsfast.install("websockets").hosts == ()
+    assert hooks() == during
+    for _ in range(2):
+        wsfast.uninstall("websockets")
+        assert wsfast.installed() == ()
+        after = hooks()
+        assert all(after[name] is before[name] for name in before)
+
+
+def test_context_manager_undoes_only_its_own() -> None:
+    before = hooks()
+    with wsfast.install() as outer:
+        assert outer.hosts == ("websockets",)
+        with wsfast.install("websockets") as inner:
+            assert inner.hosts == ()
+            assert repr(inner) == "<wsfast.Installation of nothing new>"
+        assert wsfast.installed() == ("websockets",)
+    assert wsfast.installed() == ()
+    assert hooks() == before
+    with pytest.raises(ZeroDivisionError), wsfast.install("websockets"):
+        raise ZeroDivisionError
+    assert hooks() == before
+
+
+@pytest.mark.parametrize("function", [wsfast.install, wsfast.uninstall])
+def test_unknown_host(function: Callable[..., Any]) -> None:
+    with pytest.raises(ValueError, match=r"there is no adapter for 'socketio'; there is one for: websockets"):
+        function("websockets", "socketio")
+    assert wsfast.installed() == ()
+
+
+def test_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = hooks()
+    monkeypatch.setattr(websockets.version, "version", "12.0")
+    with pytest.raises(adapters.AdapterError, match=r"websockets 12\.0 is too old.*pip install --upgrade"):
+        wsfast.install("websockets")
+    assert hooks() == before
+
+
+def test_missing_hook(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(websockets.protocol.Protocol, "receive_data")
+    with pytest.raises(adapters.AdapterError, match=r"is not built as wsfast knows it.*receive_data"):
+        wsfast.install("websockets")
+    assert wsfast.installed() == ()
+
+
+def test_hook_without_effect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A future version that names the hooks the same and does not call them is found out."""
+
+    stock = websockets.protocol.Protocol.receive_data
+    initialize = websockets.protocol.Protocol.__init__
+
+    def deaf(self: Any, *args: Any, **kwargs: Any) -> None:
+        initialize(self, *args, **kwargs)
+        self.receive_data = stock.__get__(self)
+
+    before = hooks()
+    with monkeypatch.context() as patch:
+        patch.setattr(websockets.protocol.Protocol, "__init__", deaf)
+        with pytest.raises(adapters.AdapterError, match="nothing was changed"):
+            wsfast.install("websockets")
+    assert hooks() == before
+    assert wsfast.installed() == ()
+
+
+def test_not_overwriting_somebody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    wsfast.install("websockets")
+    with monkeypatch.context() as patch:
+        patch.setattr(websockets.frames.Frame, "serialize", lambda self, **kwargs: b"")
+        with pytest.raises(adapters.AdapterError, match=r"Frame\.serialize has been replaced"):
+            wsfast.uninstall("websockets")
+        assert wsfast.installed() == ("websockets",)
+    wsfast.uninstall("websockets")
+
+
+def test_all_or_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(ModuleType):
+        @staticmethod
+        def install() -> None:
+            raise adapters.AdapterError("broken")
+
+    before = hooks()
+    monkeypatch.setattr(adapters, "HOSTS", ("websockets", "broken"))
+    monkeypatch.setitem(sys.modules, "wsfast.adapters.broken", Broken("broken"))
+    with pytest.raises(adapters.AdapterError, match="broken"):
+        wsfast.install("websockets", "broken")
+    assert wsfast.installed() == ()
+    assert hooks() == before
+
+
+WITHOUT_WEBSOCKETS = """
+import sys, importlib.abc
+class Hide(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "websockets":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Hide())
+import wsfast
+"""
+
+
+def test_host_is_not_installed(run_python: RunPython) -> None:
+    done = run_python(
+        WITHOUT_WEBSOCKETS
+        + """
+print(wsfast.install().hosts)
+try:
+    wsfast.install("websockets")
+except wsfast.adapters.AdapterError as exc:
+    print(exc)
+"""
+    )
+    assert done.stdout.splitlines() == [
+        "()",
+        "websockets is not installed: pip install --upgrade 'websockets>=13.0'",
+    ]
+
+
+def test_import_is_light(run_python: RunPython) -> None:
+    done = run_python(
+        "import sys, wsfast; print(sorted(m for m in sys.modules if m.split('.')[0] == 'websockets'"
+        " or m.startswith('wsfast.adapters.')), 'threading' in sys.modules)"
+    )
+    assert done.stdout.split() == ["[]", "False"]
+
+
+@pytest.mark.skipif(THEIR_MASKS, reason="apply_mask stays as it is")
+def test_legacy_api_imported_meanwhile(run_python: RunPython) -> None:
+    done = run_python(
+        """
+import warnings
+warnings.simplefilter("ignore")
+import wsfast, websockets.frames
+stock = websockets.frames.apply_mask
+with wsfast.install("websockets"):
+    import websockets.legacy.framing as framing
+    print(framing.apply_mask is wsfast.apply_mask)
+print(framing.apply_mask is stock, websockets.frames.apply_mask is stock)
+with wsfast.install("websockets"):
+    print(framing.apply_mask is wsfast.apply_mask)
+print(framing.apply_mask is stock)
+"""
+    )
+    assert done.stdout.split() == ["True", "True", "True", "True", "True"]
+
+
+def test_twin_leaves_masks_to_a_library_that_has_c(run_python: RunPython) -> None:
+    pytest.importorskip("websockets.speedups")
+    done = run_python(
+        """
+import wsfast
+from websockets import frames, protocol
+stock = frames.apply_mask
+def talk(reader, sender):
+    sender.send_text(b"Hello")
+    sender.send_binary(bytes(70000))
+    for data in sender.data_to_send():
+        reader.receive_data(data)
+    return hasattr(reader, "_wsfast"), [len(frame.data) for frame in reader.events_received()]
+with wsfast.install("websockets"):
+    client, server = (protocol.Protocol(side) for side in (protocol.CLIENT, protocol.SERVER))
+    print(frames.apply_mask is stock, talk(server, client), talk(client, server))
+""",
+        WSFAST_EXTENSION="0",
+    )
+    assert done.stdout == "True (False, [5, 70000]) (True, [5, 70000])\n"
