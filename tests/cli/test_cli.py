@@ -1,0 +1,330 @@
+"""The command line, in processes of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import wsfast
+
+Done = subprocess.CompletedProcess[str]
+
+
+def call(*arguments: str, cwd: Path | None = None, **environ: str) -> Done:
+    """Run ``python ARGUMENTS`` with this wsfast."""
+    path = [str(Path(wsfast.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    inherited = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "PYTHONSAFEPATH")}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env={**inherited, "PYTHONPATH": os.pathsep.join(path), "PYTHONIOENCODING": "utf-8", **environ},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+    )
+
+
+def command(*arguments: str, cwd: Path | None = None, **environ: str) -> Done:
+    """Run ``python -m wsfast ARGUMENTS``."""
+    return call("-m", "wsfast", *arguments, cwd=cwd, **environ)
+
+
+# ---- The command as such -------------------------------------------------------------------------
+
+
+def test_version() -> None:
+    done = command("--version")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"wsfast {wsfast.__version__} ({wsfast.backend}, {wsfast.isa})\n"
+
+
+@pytest.mark.parametrize("name", [[], ["info"], ["run"], ["bench"]])
+def test_help(name: list[str]) -> None:
+    done = command(*name, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"usage: {' '.join(['python -m wsfast', *name])} [")
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["frobnicate"], ["info", "--frob"], ["run", "--only", "socketio", "x"]]
+)
+def test_wrong_arguments(arguments: list[str]) -> None:
+    done = command(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("usage: python -m wsfast")
+    assert "Traceback" not in done.stderr
+
+
+# ---- info ----------------------------------------------------------------------------------------
+
+
+def test_info() -> None:
+    found = json.loads(command("info", "--json").stdout)
+    assert found["version"] == wsfast.__version__
+    assert found["backend"] == wsfast.backend
+    assert found["isa"] == wsfast.isa
+    assert found["available_isas"] == list(wsfast.available_isas())
+    (library,) = found["libraries"]
+    assert library["name"] == "websockets"
+    done = command("info")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"wsfast {wsfast.__version__}\n")
+    if library["version"]:
+        assert f"  websockets {library['version']} (supported: 13.0 to 17.x)\n" in done.stdout
+        assert "      websockets.protocol.Protocol.receive_data\n" in done.stdout
+    else:
+        assert "  websockets not installed (supported: 13.0 to 17.x)\n" in done.stdout
+
+
+def test_info_without_the_extension() -> None:
+    found = json.loads(command("info", "--json", WSFAST_EXTENSION="0", WSFAST_ISA="").stdout)
+    assert (found["backend"], found["isa"], found["available_isas"]) == ("python", "python", ["python"])
+    assert found["no_extension"] == "WSFAST_EXTENSION=0 rules it out"
+    assert (
+        "no C here    WSFAST_ISA=python rules it out"
+        in command("info", WSFAST_EXTENSION="", WSFAST_ISA="python").stdout
+    )
+
+
+# ---- run -----------------------------------------------------------------------------------------
+
+PROGRAM = """\
+import json, sys
+main = sys.modules["__main__"]
+print(json.dumps({
+    "argv": sys.argv,
+    "path": sys.path[0],
+    "name": __name__,
+    "file": __file__,
+    "package": __package__,
+    "spec": __spec__ and __spec__.name,
+    "cached": __cached__ is None,
+    "main": vars(main) is globals(),
+    "names": sorted({*globals()} - {"__annotations__"}),
+    "annotations": [*globals().get("__annotations__", [])],
+}))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "app.py").write_text(PROGRAM)
+    (tmp_path / "script").write_text(PROGRAM)
+    (tmp_path / "pkg").mkdir()
+    (tmp_path / "pkg" / "__init__.py").write_text("")
+    (tmp_path / "pkg" / "__main__.py").write_text(PROGRAM)
+    (tmp_path / "pkg" / "part.py").write_text(PROGRAM)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "app.py").write_text(PROGRAM)
+    with zipfile.ZipFile(tmp_path / "app.pyz", "w") as archive:
+        archive.writestr("__main__.py", PROGRAM)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        ["app.py"],
+        ["app.py", "-v", "--only", "x", "-m", "--help", "a b"],
+        ["./app.py", "--"],
+        ["sub/app.py", "1"],
+        ["-m", "app", "-x"],
+        ["-mapp", "-x"],
+        ["-m", "pkg", "-m", "x"],
+        ["-m", "pkg.part"],
+        ["-m", "sub.app"],
+    ],
+    ids=" ".join,
+)
+def test_run_is_like_python(folder: Path, program: list[str]) -> None:
+    expected = call(*program, cwd=folder)
+    done = command("run", *program, cwd=folder)
+    assert done.stderr == expected.stderr == ""
+    assert json.loads(done.stdout) == json.loads(expected.stdout)
+
+
+@pytest.mark.parametrize(
+    "program", [["script", "-v"], ["pkg", "1"], ["app.pyz", "2"], ["sub/../pkg"]], ids=" ".join
+)
+def test_run_folders_and_archives(folder: Path, program: list[str]) -> None:
+    expected = json.loads(call(*program, cwd=folder).stdout)
+    found = json.loads(command("run", *program, cwd=folder).stdout)
+    assert found == expected
+
+
+def test_run_after_two_dashes(folder: Path) -> None:
+    found = json.loads(command("run", "--", "app.py", "-v", cwd=folder).stdout)
+    assert found["argv"] == ["app.py", "-v"]
+
+
+ENDS = [
+    "import sys; sys.exit(3)",
+    "import sys; sys.exit('in words')",
+    "raise SystemExit",
+    "def f():\n    raise KeyError('x')\nf()",
+    "try:\n    1 / 0\nexcept ZeroDivisionError as e:\n    raise ValueError('y') from e",
+    "def f(:\n    pass",
+    "import nowhere",
+    "import atexit\natexit.register(print, 'bye')\nclass C: pass\nimport pickle; pickle.dumps(C())",
+    "import threading, time\nvalue = 5\n"
+    "threading.Thread(target=lambda: (time.sleep(0.2), print(value, __import__('__main__').value))).start()",
+    "import json\njson.loads('{')",
+]
+
+
+@pytest.mark.parametrize("source", ENDS, ids=range(len(ENDS)))
+@pytest.mark.parametrize("how", [["app.py"], ["-m", "app"]], ids=["file", "module"])
+def test_run_ends_like_python(tmp_path: Path, source: str, how: list[str]) -> None:
+    (tmp_path / "app.py").write_text(source + "\n")
+    expected = call(*how, cwd=tmp_path)
+    done = command("run", *how, cwd=tmp_path)
+    assert done.returncode == expected.returncode
+    assert done.stdout == expected.stdout
+    # 'python -m' shows runpy's frames, which are no help to anybody.
+    lines = [line for line in expected.stderr.splitlines() if "<frozen runpy>" not in line]
+    assert done.stderr.splitlines() == lines
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_run_interrupted(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("raise KeyboardInterrupt\n")
+    done = command("run", "app.py", cwd=tmp_path)
+    assert done.returncode == -signal.SIGINT
+    assert done.stderr.count("File") == 1
+
+
+@pytest.mark.parametrize(
+    "program", [["none.py"], ["-m", "nowhere"], ["-m", "nowhere.at.all"], ["none"]], ids=" ".join
+)
+def test_run_cannot_start(tmp_path: Path, program: list[str]) -> None:
+    expected = call(*program, cwd=tmp_path)
+    done = command("run", *program, cwd=tmp_path)
+    assert done.returncode == expected.returncode != 0
+    assert len(done.stderr.splitlines()) == 1
+    assert ("none" in done.stderr) or ("No module named" in done.stderr)
+
+
+def test_run_without_a_program() -> None:
+    for arguments in (["run"], ["run", "-v"], ["run", "-m"]):
+        done = command(*arguments)
+        assert done.returncode == 2
+        assert done.stderr == "python -m wsfast run: a program or '-m MODULE' is missing; see --help\n"
+
+
+def test_run_installs(tmp_path: Path) -> None:
+    version = pytest.importorskip("websockets.version").version
+    (tmp_path / "app.py").write_text("import wsfast; print(wsfast.installed())\n")
+    quiet = command("run", "app.py", cwd=tmp_path)
+    assert (quiet.stdout, quiet.stderr) == ("('websockets',)\n", "")
+    verbose = command("run", "-v", "--only", "websockets", "app.py", cwd=tmp_path)
+    assert verbose.stdout == quiet.stdout
+    assert verbose.stderr == (
+        f"wsfast {wsfast.__version__} ({wsfast.backend}, {wsfast.isa}) in websockets {version}\n"
+    )
+
+
+def test_run_with_a_library_too_old(tmp_path: Path) -> None:
+    (tmp_path / "websockets").mkdir()
+    (tmp_path / "websockets" / "__init__.py").write_text("")
+    (tmp_path / "websockets" / "version.py").write_text("version = '9.1'\n")
+    (tmp_path / "app.py").write_text("print('started')\n")
+    done = command("run", "app.py", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "python -m wsfast run: websockets 9.1 is too old, wsfast knows 13.0 to 17.x:"
+        " pip install --upgrade 'websockets>=13.0'\n"
+    )
+    found = json.loads(command("info", "--json", cwd=tmp_path).stdout)
+    assert found["libraries"][0]["problem"].startswith("websockets 9.1 is too old")
+
+
+# ---- bench ---------------------------------------------------------------------------------------
+
+
+def check_figures(figures: dict[str, Any]) -> None:
+    assert figures["wsfast"] == wsfast.__version__
+    names = set(figures["contenders"])
+    assert "wsfast Python" in names
+    for entry in figures["decoding"]:
+        assert set(entry["seconds"]) == names
+        assert all(0 < seconds < 1 for seconds in entry["seconds"].values())
+    assert figures["encoding"]
+    assert len(figures["loopback"]) == (4 if "websockets" in names else 0)
+
+
+def test_bench(tmp_path: Path) -> None:
+    done = command("bench", "--quick", "--json", str(tmp_path / "figures.json"))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("decoding ticker\n")
+    assert "\r" not in done.stderr
+    assert "Decoding real traffic to messages, microseconds a message" in done.stdout
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    check_figures(figures)
+    assert (figures["backend"], figures["isa"]) == (wsfast.backend, wsfast.isa)
+
+
+def test_bench_with_nothing_else(tmp_path: Path) -> None:
+    """Neither a peer nor the C backend."""
+    for name in ("websockets", "aiohttp", "wsproto"):
+        (tmp_path / f"{name}.py").write_text(f"raise ModuleNotFoundError('hidden', name={name!r})\n")
+    done = command("bench", "--quick", "--json", "-", cwd=tmp_path, WSFAST_EXTENSION="0", WSFAST_ISA="")
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    check_figures(figures)
+    assert list(figures["contenders"]) == ["wsfast Python"]
+    assert figures["missing"] == dict.fromkeys(["websockets", "aiohttp", "wsproto"], "not installed")
+
+
+# ---- examples ------------------------------------------------------------------------------------
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.mark.skipif(not EXAMPLES.is_dir(), reason="not run from a checkout")
+@pytest.mark.parametrize("flags", [[], ["--stock"]], ids=["wsfast", "stock"])
+def test_example_ticker(flags: list[str]) -> None:
+    pytest.importorskip("websockets")
+    done = call(str(EXAMPLES / "ticker.py"), "--quotes", "300", "--subscribers", "3", *flags)
+    assert done.stderr == ""
+    assert done.stdout.startswith("900 quotes to 3 subscribers, ")
+
+
+@pytest.mark.skipif(not EXAMPLES.is_dir(), reason="not run from a checkout")
+@pytest.mark.parametrize("name", ["echo_codec.py", "chat_server.py"])
+def test_example_server(name: str) -> None:
+    client = pytest.importorskip("websockets.sync.client")
+    path = [str(Path(wsfast.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "wsfast", "run", str(EXAMPLES / name), "--port", "0"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    try:
+        assert server.stdout is not None
+        uri = server.stdout.readline().split()[2].rstrip(",")
+        with client.connect(uri, open_timeout=20) as connection:
+            if name == "chat_server.py":
+                assert connection.recv(timeout=20) == "guest 1 came in; 1 here"
+                connection.send("Grüße 🎉")
+                assert connection.recv(timeout=20) == "guest 1: Grüße 🎉"
+            else:
+                for message in ["", "Grüße 🎉", b"\xff" * 70_000, "x" * 300_000]:
+                    connection.send(message)
+                    assert connection.recv(timeout=20) == message
+                connection.send(["a", "b", "c"])
+                assert connection.recv(timeout=20) == "abc"
+                assert connection.ping().wait(20)
+    finally:
+        server.terminate()
+        _, errors = server.communicate(timeout=20)
+    assert "Traceback" not in errors

@@ -1,0 +1,320 @@
+"""``python -m wsfast bench``: this machine's figures."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import platform
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from .. import __version__, _backend, installed, parse_header, traffic, uninstall
+from .peers import Contender, contenders
+
+__all__ = ["configure", "execute", "measure"]
+
+_READ = 1 << 16
+
+# From small messages to large ones, and text from one byte a character to four.
+_STREAMS = [
+    "ws-ticker-c2s",
+    "websockets-chat-c2s",
+    "chromium-json-4k-c2s",
+    "ws-chat-ascii-16k-c2s",
+    "websockets-chat-cyrillic-16k-c2s",
+    "chromium-chat-cjk-16k-c2s",
+    "ws-json-64k-c2s",
+    "chromium-binary-1m-c2s",
+    "websockets-ticker-s2c",
+]
+_QUICK = ["ws-ticker-c2s", "websockets-chat-c2s", "ws-chat-ascii-16k-c2s"]
+_TO_ENCODE = ["ws-ticker-c2s", "chromium-json-4k-c2s"]
+
+_CAVEAT = """\
+Best of {repeats} interleaved runs, one core; in brackets how much longer than the first column.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.description = """\
+Measure, on this machine, wsfast's backends and the WebSocket libraries that are installed
+(websockets, aiohttp, wsproto), on traffic that was captured from real peers:
+
+  decoding   from the bytes on the wire to messages (str or bytes), in 64 KiB reads
+  encoding   from a str to a masked frame
+  loopback   a server on websockets, before and after wsfast.install("websockets"):
+             its CPU time, for a stream of messages and for one message at a time
+
+Every contender's result is compared with what was sent before anything is timed.
+"""
+    parser.add_argument("--quick", action="store_true", help="less traffic, fewer runs: about 10 seconds")
+    parser.add_argument("--json", metavar="FILE", help="write the figures as JSON; '-' for standard output")
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Measure, then print."""
+    progress = _Progress()
+    try:
+        figures = measure(options.quick, progress)
+    finally:
+        progress.end()
+    if options.json == "-":
+        print(json.dumps(figures, indent=2))
+        return 0
+    _print_tables(figures)
+    if options.json:
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump(figures, file, indent=2)
+            file.write("\n")
+    return 0
+
+
+class _Progress:
+    """One line on stderr that changes; on anything but a terminal, one line a stage."""
+
+    def __init__(self) -> None:
+        self.terminal = sys.stderr.isatty()
+        self.last = ""
+
+    def __call__(self, text: str) -> None:
+        if self.terminal:
+            sys.stderr.write(f"\r{text[:78]:<78}")
+            sys.stderr.flush()
+        elif (stage := text.partition(":")[0]) != self.last:
+            print(stage, file=sys.stderr, flush=True)
+            self.last = stage
+
+    def end(self) -> None:
+        if self.terminal:
+            sys.stderr.write(f"\r{'':<78}\r")
+            sys.stderr.flush()
+
+
+def measure(quick: bool, progress: Callable[[str], None]) -> dict[str, Any]:
+    """Measure everything; times are in seconds per message.
+
+    Raises:
+        ValueError: a contender decodes or encodes something else than the others.
+
+    """
+    if installed():  # the peers are to be as they are
+        uninstall()
+    found, missing = contenders()
+    repeats = 3 if quick else 7
+    budget = 0.008 if quick else 0.02
+    figures: dict[str, Any] = {
+        "wsfast": __version__,
+        "backend": _backend.backend,
+        "isa": _backend.isa,
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "machine": f"{platform.system()} {platform.machine()}",
+        "repeats": repeats,
+        "contenders": {contender.name: contender.version for contender in found},
+        "missing": missing,
+        "decoding": [],
+        "encoding": [],
+        "loopback": [],
+    }
+    for stream in traffic.load(_QUICK if quick else _STREAMS):
+        body = _without_close(stream.wire)
+        progress(f"decoding {stream.content}: checking")
+        for contender in found:
+            _check(contender, stream, body)
+        # Long enough for reads to be full; whole copies, so that messages stay whole.
+        wire = body * max(1, (1 << 18) // len(body))
+        reads = [wire[start : start + _READ] for start in range(0, len(wire), _READ)]
+        count = stream.messages * (len(wire) // len(body))
+        jobs = {contender.name: _decoding(contender, stream.role, reads) for contender in found}
+        times = _interleave(jobs, repeats, budget, _stage(progress, f"decoding {stream.content}"))
+        figures["decoding"].append(
+            {
+                "stream": stream.name,
+                "description": stream.description,
+                "direction": stream.direction,
+                "bytes": stream.payload_bytes / stream.messages,
+                "seconds": {name: passed / count for name, passed in times.items()},
+            }
+        )
+    for stream in traffic.load(_TO_ENCODE[:1] if quick else _TO_ENCODE):
+        progress(f"encoding {stream.content}: checking")
+        texts = [text for text in _messages(found[0], stream.role, stream.wire) if isinstance(text, str)]
+        jobs = {}
+        for contender in found:
+            if contender.encode is not None:
+                encode = contender.encode(True)
+                if _messages(found[0], "server", b"".join([encode(text) for text in texts])) != texts:
+                    raise ValueError(f"{contender} encodes something else than {stream.name}")
+                jobs[contender.name] = _encoding(encode, texts)
+        times = _interleave(jobs, repeats, budget, _stage(progress, f"encoding {stream.content}"))
+        figures["encoding"].append(
+            {
+                "stream": stream.name,
+                "description": stream.description,
+                "bytes": stream.payload_bytes / stream.messages,
+                "seconds": {name: passed / len(texts) for name, passed in times.items()},
+            }
+        )
+    if "websockets" in figures["contenders"]:
+        from .loopback import measure as measure_loopback
+
+        figures["loopback"] = measure_loopback(quick, progress)
+    return figures
+
+
+def _stage(progress: Callable[[str], None], name: str) -> Callable[[str], None]:
+    return lambda text: progress(f"{name}: {text}")
+
+
+def _without_close(wire: bytes) -> bytes:
+    """A stream up to its close frame: it can then be repeated."""
+    position = 0
+    while position < len(wire):
+        header = parse_header(wire, position)
+        if header is None:
+            raise ValueError("a captured stream ends inside a header")
+        if header.opcode == 8:
+            break
+        position += header.size + header.length
+    return wire[:position]
+
+
+def _messages(contender: Contender, role: str, wire: bytes) -> list[str | bytes]:
+    feed = contender.feed(role)
+    result: list[str | bytes] = []
+    for start in range(0, len(wire), _READ):
+        result += contender.messages(feed(wire[start : start + _READ]))
+    return result
+
+
+def _check(contender: Contender, stream: traffic.Stream, body: bytes) -> None:
+    if traffic.digest(_messages(contender, stream.role, body)) != stream.digest:
+        raise ValueError(f"{contender} decodes something else from {stream.name}")
+
+
+def _decoding(contender: Contender, role: str, reads: list[bytes]) -> Callable[[], None]:
+    def run() -> None:
+        feed = contender.feed(role)
+        for data in reads:
+            feed(data)
+
+    return run
+
+
+def _encoding(encode: Callable[[str], object], texts: list[str]) -> Callable[[], None]:
+    def run() -> None:
+        for text in texts:
+            encode(text)
+
+    return run
+
+
+def _interleave(
+    jobs: dict[str, Callable[[], None]], repeats: int, budget: float, progress: Callable[[str], None]
+) -> dict[str, float]:
+    """Time every job in every round, so that a slow moment of the machine hits all; the least of each."""
+    clock = time.perf_counter
+    times = {}
+    rounds = {}
+    for name, job in jobs.items():
+        start = clock()
+        job()
+        passed = clock() - start
+        times[name] = passed
+        rounds[name] = max(1, int(budget / passed))
+    collected = gc.isenabled()
+    gc.disable()
+    try:
+        for repeat in range(repeats):
+            for name, job in jobs.items():
+                progress(f"{name}, run {repeat + 1} of {repeats}")
+                number = rounds[name]
+                start = clock()
+                for _ in range(number):
+                    job()
+                times[name] = min(times[name], (clock() - start) / number)
+    finally:
+        if collected:
+            gc.enable()
+    return times
+
+
+# ---- Tables --------------------------------------------------------------------------------------
+
+
+def _print_tables(figures: dict[str, Any]) -> None:
+    names = list(figures["contenders"])
+    print(f"wsfast {figures['wsfast']} on {figures['python']}, {figures['machine']}")
+    for name, reason in figures["missing"].items():
+        print(f"{name}: {reason}")
+    if figures["backend"] != "c":
+        print("The C backend is not in use; python -m wsfast info says why.")
+    for kind, title in [
+        ("decoding", "Decoding real traffic to messages, microseconds a message"),
+        ("encoding", "Encoding masked text frames, microseconds a message"),
+    ]:
+        print(f"\n{title}")
+        print(_CAVEAT.format(repeats=figures["repeats"]), end="")
+        columns = [name for name in names if name in figures[kind][0]["seconds"]]
+        rows = [["", *(_title(name, figures["contenders"][name]) for name in columns)]]
+        for entry in figures[kind]:
+            seconds = entry["seconds"]
+            first = seconds[columns[0]]
+            row = [f"{entry['description'].split(',')[0]}, {_size(entry['bytes'])}{_direction(entry)}"]
+            row.append(_microseconds(first))
+            row += [f"{_microseconds(seconds[n])} ({_ratio(seconds[n] / first)})" for n in columns[1:]]
+            rows.append(row)
+        _print_table(rows)
+    if figures["loopback"]:
+        version = figures["contenders"]["websockets"]
+        print(f'\nA server on websockets {version}, before and after wsfast.install("websockets")')
+        rows = [["", "CPU, us a message", "less by", "round trips a second"]]
+        for entry in figures["loopback"]:
+            rates = ""
+            if "rate_before" in entry:
+                rates = f"{entry['rate_before']:.0f} -> {entry['rate_after']:.0f}"
+            rows.append(
+                [
+                    f"{entry['traffic']}, {entry['bytes']} B",
+                    f"{entry['cpu_before'] * 1e6:.2f} -> {entry['cpu_after'] * 1e6:.2f}",
+                    _ratio(entry["cpu_before"] / entry["cpu_after"]),
+                    rates,
+                ]
+            )
+        _print_table(rows)
+
+
+def _title(name: str, version: str) -> str:
+    return name if name.startswith("wsfast") else f"{name} {version}"
+
+
+def _direction(entry: dict[str, Any]) -> str:
+    return ", masked" if entry.get("direction") == "c2s" else ""
+
+
+def _size(size: float) -> str:
+    for unit in ("B", "KiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}"
+        size /= 1024
+    return f"{size:.0f} MiB"
+
+
+def _microseconds(seconds: float) -> str:
+    value = seconds * 1e6
+    return f"{value:.3f}" if value < 1 else f"{value:.2f}" if value < 10 else f"{value:.1f}"
+
+
+def _ratio(ratio: float) -> str:
+    return f"x{ratio:.2f}" if ratio < 1.995 else f"x{ratio:.1f}" if ratio < 9.95 else f"x{ratio:.0f}"
+
+
+def _print_table(rows: list[list[str]]) -> None:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        cells = [row[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        print("  ".join(cells).rstrip())

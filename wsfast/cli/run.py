@@ -1,0 +1,211 @@
+"""``python -m wsfast run``: a program as ``python`` runs it, with wsfast inside its WebSocket library."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import io
+import os
+import pkgutil
+import sys
+import zipimport
+from collections.abc import Callable
+from importlib.machinery import ModuleSpec, SourceFileLoader, SourcelessFileLoader
+from types import CodeType, ModuleType, TracebackType
+from typing import Any
+
+from .. import __version__, backend, isa
+from ..adapters import HOSTS, AdapterError, adapter, install
+
+__all__ = ["configure", "execute", "split"]
+
+_WITH_VALUE = ("--only",)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.usage = "python -m wsfast run [-v] [--only LIBRARY] (PROGRAM | -m MODULE) [ARGUMENT ...]"
+    parser.description = f"""\
+Run a Python program, unchanged, with wsfast at work in the WebSocket library that it uses
+({", ".join(HOSTS)}). Everything else is as 'python PROGRAM' or 'python -m MODULE' would have it:
+sys.argv, sys.path, __main__, the exit code, tracebacks.
+
+Only this process is affected. If the program starts others (uvicorn --workers), call
+wsfast.install() in the application instead.
+"""
+    parser.epilog = """\
+examples:
+  python -m wsfast run server.py --port 8000
+  python -m wsfast run -v -m uvicorn app:app
+"""
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=HOSTS,
+        metavar="LIBRARY",
+        help="speed up this library, and fail if that cannot be done; may be repeated"
+        " (default: every one that is installed)",
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="say on stderr what was sped up")
+
+
+def split(given: list[str]) -> tuple[list[str], list[str]]:
+    """Split a command line that begins with ``run`` before the program: what follows is not ours."""
+    position = 1
+    while position < len(given):
+        argument = given[position]
+        if argument == "--":
+            return given[:position], given[position + 1 :]
+        if argument == "-" or argument[:2] == "-m" or not argument.startswith("-"):
+            break
+        position += 2 if argument in _WITH_VALUE else 1
+    return given[:position], given[position:]
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Install the drop-ins and run the program; return 0 if it runs to its end."""
+    program: list[str] = options.program
+    if not program or (program[0] == "-m" and len(program) < 2):
+        print("python -m wsfast run: a program or '-m MODULE' is missing; see --help", file=sys.stderr)
+        return 2
+    if program[0] != "-m" and program[0].startswith("-m"):
+        program[:1] = ["-m", program[0][2:]]
+    try:
+        done = install(*(options.only or ()))
+    except AdapterError as exc:
+        print(f"python -m wsfast run: {exc}", file=sys.stderr)
+        return 1
+    if options.verbose:
+        for host in done.hosts:
+            version = adapter(host).version()
+            print(f"wsfast {__version__} ({backend}, {isa}) in {host} {version}", file=sys.stderr)
+        if not done.hosts:
+            print(f"wsfast has nothing to speed up here: it knows {', '.join(HOSTS)}", file=sys.stderr)
+    _hide_callers()
+    try:
+        if program[0] == "-m":
+            start = _module(program[1], program[2:])
+        else:
+            start = _file(program[0], program[1:])
+    except _CannotStartError as exc:
+        print(f"{sys.executable}: {exc}", file=sys.stderr)
+        return exc.code
+    start()
+    return 0
+
+
+class _CannotStartError(Exception):
+    """What ``python`` says of a program that it cannot start, and its exit code."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def _file(path: str, arguments: list[str]) -> Callable[[], object]:
+    """Prepare ``python PATH ARGUMENTS``."""
+    sys.argv[:] = [path, *arguments]
+    # As python does it: not cleaned up, but on Windows.
+    full = os.path.abspath(path) if sys.platform == "win32" else os.path.join(os.getcwd(), path)
+    importer = pkgutil.get_importer(full)
+    if os.path.isdir(full) or isinstance(importer, zipimport.zipimporter):
+        # A folder or an archive: the __main__ in it.
+        _set_folder(full, always=True)
+        spec = importer.find_spec("__main__") if importer is not None else None
+        loader: Any = spec and spec.loader
+        code = loader.get_code("__main__") if spec is not None else None
+        if code is None:
+            raise _CannotStartError(f"can't find '__main__' module in {full!r}", 1)
+        return _starter(code, code.co_filename, spec, loader)
+    _set_folder(os.path.dirname(os.path.realpath(path)))
+    if path.endswith(".pyc"):
+        compiled = SourcelessFileLoader("__main__", full)
+        return _starter(compiled.get_code("__main__"), full, None, compiled)
+    try:
+        with io.open_code(full) as file:
+            source = file.read()
+    except OSError as exc:
+        raise _CannotStartError(f"can't open file {full!r}: [Errno {exc.errno}] {exc.strerror}", 2) from None
+    return _starter(source, full, None, SourceFileLoader("__main__", full))
+
+
+def _module(name: str, arguments: list[str]) -> Callable[[], object]:
+    """Prepare ``python -m NAME ARGUMENTS``."""
+    sys.argv[:] = ["-m", *arguments]
+    _set_folder(os.getcwd())
+    spec: ModuleSpec | None = None
+    target = name
+    try:
+        spec = importlib.util.find_spec(target)
+        if spec is not None and spec.submodule_search_locations is not None:
+            target = f"{name}.__main__"
+            spec = importlib.util.find_spec(target)
+            if spec is None:
+                raise _CannotStartError(
+                    f"No module named {target}; {name!r} is a package and cannot be directly executed", 1
+                )
+    except ModuleNotFoundError as exc:
+        if exc.name is None or not f"{target}.".startswith(f"{exc.name}."):
+            raise
+    if spec is None:
+        raise _CannotStartError(f"No module named {name}", 1)
+    loader: Any = spec.loader
+    code: CodeType | None = loader.get_code(target) if hasattr(loader, "get_code") else None
+    if code is None:
+        raise _CannotStartError(f"No code object available for {target}", 1)
+    file = spec.origin or target
+    sys.argv[0] = file
+    return _starter(code, file, spec, loader)
+
+
+def _starter(
+    code: bytes | CodeType | None, file: str, spec: ModuleSpec | None, loader: object
+) -> Callable[[], object]:
+    """Make the program the ``__main__`` module, for good: threads and exit handlers may outlive its code."""
+    main = ModuleType("__main__")
+    main.__dict__.update(
+        __file__=file,
+        __cached__=spec.cached if spec else None,
+        __loader__=loader,
+        __package__=spec.parent if spec else None,
+        __spec__=spec,
+        __builtins__=__builtins__,
+    )
+    if sys.version_info < (3, 14):
+        main.__annotations__ = {}
+
+    def start() -> None:
+        sys.modules["__main__"] = main
+        compiled: Any = compile(code, file, "exec", dont_inherit=True) if isinstance(code, bytes) else code
+        exec(compiled, main.__dict__)
+
+    return start
+
+
+def _hide_callers() -> None:
+    """Print an error as if nobody had called the program: without the frames of this package."""
+    stock = sys.excepthook
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    ours = (package + os.sep, "<frozen runpy>", os.path.join(os.path.dirname(os.__file__), "runpy.py"))
+
+    def excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        rest = trace
+        while rest is not None and rest.tb_frame.f_code.co_filename.startswith(ours):
+            rest = rest.tb_next
+        # A file that cannot be compiled has no frame of its own.
+        if rest is not None or isinstance(error, SyntaxError):
+            error = error.with_traceback(rest)
+        stock(kind, error, error.__traceback__)
+
+    # Not if the program, or something that was imported before it, has its own.
+    if stock is sys.__excepthook__:
+        sys.excepthook = excepthook
+
+
+def _set_folder(folder: str, *, always: bool = False) -> None:
+    """Put the program's folder first on the path, where that of ``python -m wsfast`` is."""
+    # Python 3.11's -P and PYTHONSAFEPATH.
+    if not getattr(sys.flags, "safe_path", False) and not sys.flags.isolated and sys.path:
+        sys.path[0] = folder
+    elif always:
+        sys.path.insert(0, folder)
