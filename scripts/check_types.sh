@@ -1,0 +1,10 @@
+#!/bin/bash
+# Types: mypy --strict over all Python, and the compiled module against its stub.
+# Usage: scripts/check_types.sh [PYTHON]   PYTHON has the `types` dependency group and wsfast with its extension
+set -euo pipefail
+cd "$(dirname "$0")/.."
+python=${1:-python}
+set -x
+"$python" -m mypy
+"$python" -m mypy bench
+"$python" -m mypy.stubtest wsfast._speedups
