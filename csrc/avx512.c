@@ -215,8 +215,8 @@ OP size_t emit_ucs2(uint16_t *dst, v64_t low, v64_t high, uint64_t leads) {
 }
 
 OP size_t emit_ucs4(uint32_t *dst, v64_t low, v64_t high, v64_t top, uint64_t leads) {
-    store_ucs4(dst, _mm512_maskz_compress_epi8(leads, low),
-               _mm512_maskz_compress_epi8(leads, high), _mm512_maskz_compress_epi8(leads, top));
+    store_ucs4(dst, _mm512_maskz_compress_epi8(leads, low), _mm512_maskz_compress_epi8(leads, high),
+               _mm512_maskz_compress_epi8(leads, top));
     return WSF_POPCOUNT64(leads);
 }
 

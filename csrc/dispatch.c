@@ -15,9 +15,7 @@
 /* Best first; "scalar" last, for it needs nothing. */
 static const wsf_kernels *const PRIORITY[] = {
 #if WSF_X86_64
-    &wsf_kernels_avx512,
-    &wsf_kernels_avx2,
-    &wsf_kernels_sse41,
+    &wsf_kernels_avx512, &wsf_kernels_avx2, &wsf_kernels_sse41,
 #endif
 #if WSF_AARCH64
     &wsf_kernels_neon,
@@ -134,11 +132,11 @@ static void *volatile active_slot;
 static const wsf_kernels *active_slot;
 #define SLOT_LOAD() __atomic_load_n(&active_slot, __ATOMIC_RELAXED)
 #define SLOT_STORE(table) __atomic_store_n(&active_slot, (table), __ATOMIC_RELAXED)
-#define SLOT_FILL(table)                                                                      \
-    do {                                                                                      \
-        const wsf_kernels *empty = NULL;                                                      \
-        __atomic_compare_exchange_n(&active_slot, &empty, (table), 0, __ATOMIC_RELAXED,       \
-                                    __ATOMIC_RELAXED);                                        \
+#define SLOT_FILL(table)                                                                \
+    do {                                                                                \
+        const wsf_kernels *empty = NULL;                                                \
+        __atomic_compare_exchange_n(&active_slot, &empty, (table), 0, __ATOMIC_RELAXED, \
+                                    __ATOMIC_RELAXED);                                  \
     } while (0)
 #endif
 

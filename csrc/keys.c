@@ -16,15 +16,15 @@
 
 enum {
     BLOCKS = 64,         /* a refill */
-    LANES = 16,          /* blocks worked on side by side; with fewer, gcc does not make vectors of them */
-    SEED_WORDS = 8,      /* 32 bytes */
-    REFILLS = 256        /* from one seed: 1 MiB */
+    LANES = 16, /* blocks worked on side by side; with fewer, gcc does not make vectors of them */
+    SEED_WORDS = 8, /* 32 bytes */
+    REFILLS = 256 /* from one seed: 1 MiB */
 };
 
 typedef struct key_pool {
     uint32_t seed[SEED_WORDS];
     uint32_t refills; /* that the seed is still good for */
-    uint32_t left;    /* bytes at the start of `bytes` that are keys not given out */
+    uint32_t left; /* bytes at the start of `bytes` that are keys not given out */
     uint8_t bytes[BLOCKS * 64];
 } key_pool;
 
@@ -32,16 +32,16 @@ static THREAD_LOCAL key_pool pool;
 
 #define ROTATE(v, n) ((v) << (n) | (v) >> (32 - (n)))
 #define EACH_LANE for (int lane = 0; lane < LANES; lane++)
-#define QUARTER_ROUND(a, b, c, d)                                                                  \
-    EACH_LANE {                                                                                    \
-        x[a][lane] += x[b][lane];                                                                  \
-        x[d][lane] = ROTATE(x[d][lane] ^ x[a][lane], 16);                                          \
-        x[c][lane] += x[d][lane];                                                                  \
-        x[b][lane] = ROTATE(x[b][lane] ^ x[c][lane], 12);                                          \
-        x[a][lane] += x[b][lane];                                                                  \
-        x[d][lane] = ROTATE(x[d][lane] ^ x[a][lane], 8);                                           \
-        x[c][lane] += x[d][lane];                                                                  \
-        x[b][lane] = ROTATE(x[b][lane] ^ x[c][lane], 7);                                           \
+#define QUARTER_ROUND(a, b, c, d)                         \
+    EACH_LANE {                                           \
+        x[a][lane] += x[b][lane];                         \
+        x[d][lane] = ROTATE(x[d][lane] ^ x[a][lane], 16); \
+        x[c][lane] += x[d][lane];                         \
+        x[b][lane] = ROTATE(x[b][lane] ^ x[c][lane], 12); \
+        x[a][lane] += x[b][lane];                         \
+        x[d][lane] = ROTATE(x[d][lane] ^ x[a][lane], 8);  \
+        x[c][lane] += x[d][lane];                         \
+        x[b][lane] = ROTATE(x[b][lane] ^ x[c][lane], 7);  \
     }
 
 void wsf_chacha20(uint8_t *out, size_t blocks, const uint32_t key[8]) {

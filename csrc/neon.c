@@ -349,9 +349,8 @@ OP uint32_t v16_encode4(v16_t bytes, v16_t *lanes) {
     const uint32x4_t third = vorrq_u32(vorrq_u32(vandq_u32(vshrq_n_u32(v, 12), six), mark),
                                        vbicq_u32(vdupq_n_u32(0x60), above_three));
     const uint32x4_t top = vorrq_u32(vshrq_n_u32(v, 18), vdupq_n_u32(0xF0));
-    *lanes = vreinterpretq_u8_u32(
-        vorrq_u32(vorrq_u32(vshlq_n_u32(last, 24), vshlq_n_u32(mid, 16)),
-                  vorrq_u32(vshlq_n_u32(third, 8), top)));
+    *lanes = vreinterpretq_u8_u32(vorrq_u32(vorrq_u32(vshlq_n_u32(last, 24), vshlq_n_u32(mid, 16)),
+                                            vorrq_u32(vshlq_n_u32(third, 8), top)));
     /* In 16-bit halves: the lower bit of the code in the lower half, the upper in the upper. */
     const uint32x4_t lower = vbicq_u32(above_one, above_three);
     const uint32x4_t codes = vbslq_u32(vdupq_n_u32(0xFFFF), lower, above_two);

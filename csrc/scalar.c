@@ -195,8 +195,8 @@ void wsf_utf8_to_ucs2_scalar(uint16_t *dst, size_t chars, const uint8_t *src, si
             dst[k++] = (uint16_t)((lead & 0x1F) << 6 | (src[i + 1] & 0x3F));
             i += 2;
         } else {
-            dst[k++] = (uint16_t)((lead & 0x0F) << 12 | (src[i + 1] & 0x3Fu) << 6 |
-                                  (src[i + 2] & 0x3F));
+            dst[k++] =
+                (uint16_t)((lead & 0x0F) << 12 | (src[i + 1] & 0x3Fu) << 6 | (src[i + 2] & 0x3F));
             i += 3;
         }
     }

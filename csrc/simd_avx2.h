@@ -151,41 +151,13 @@ OP v32_t v32_shr4_03(v32_t v) {
 OP size_t store_encoded_pair(uint8_t *dst, v32_t lanes, uint32_t codes) {
     const uint32_t low = codes & 0xFF;
     const uint32_t high = codes >> 16 & 0xFF;
-    const v32_t order = _mm256_inserti128_si256(
-        _mm256_castsi128_si256(v16_load(wsf_encode[low])), v16_load(wsf_encode[high]), 1);
+    const v32_t order = _mm256_inserti128_si256(_mm256_castsi128_si256(v16_load(wsf_encode[low])),
+                                                v16_load(wsf_encode[high]), 1);
     const v32_t joined = _mm256_shuffle_epi8(lanes, order);
     const size_t length = wsf_encode_length[low];
     v16_store(dst, _mm256_castsi256_si128(joined));
     v16_store(dst + length, _mm256_extracti128_si256(joined, 1));
     return length + wsf_encode_length[high];
-}
-
-/*
- * 16 units to lanes of four bytes; two bits of the codes for each:
- *
- *     lane      ..  E0+v>>12  C0+v>>6 or 80+(v>>6&3F)  v or 80+(v&3F)
- *     codes     00 below 80, 01 below 800, 11 from there on
- */
-OP size_t encode2_block(uint8_t *dst, const uint16_t *src) {
-    /* Units 4-7 and 8-11 change places, so that the first pair is units 0-7. */
-    const v32_t v = _mm256_permute4x64_epi64(v32_load(src), 0xD8);
-    const v32_t six = _mm256_set1_epi16(0x3F);
-    const v32_t mark = _mm256_set1_epi16(0x80);
-    const v32_t one = _mm256_cmpeq_epi16(_mm256_min_epu16(v, _mm256_set1_epi16(0x7F)), v);
-    const v32_t two = _mm256_cmpeq_epi16(_mm256_min_epu16(v, _mm256_set1_epi16(0x7FF)), v);
-    const v32_t last =
-        _mm256_blendv_epi8(_mm256_or_si256(_mm256_and_si256(v, six), mark), v, one);
-    const v32_t mid = _mm256_or_si256(
-        _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(v, 6), six), mark),
-        _mm256_and_si256(two, _mm256_set1_epi16(0x40)));
-    const v32_t head = _mm256_or_si256(_mm256_srli_epi16(v, 12), _mm256_set1_epi16(0xE0));
-    const v32_t front = _mm256_slli_epi16(head, 8);
-    const v32_t back = _mm256_or_si256(_mm256_slli_epi16(last, 8), mid);
-    const v32_t fewer = _mm256_blendv_epi8(two, one, _mm256_set1_epi16(0xFF));
-    const uint32_t codes = ~(uint32_t)_mm256_movemask_epi8(fewer);
-    const size_t length = store_encoded_pair(dst, _mm256_unpacklo_epi16(front, back), codes);
-    return length +
-           store_encoded_pair(dst + length, _mm256_unpackhi_epi16(front, back), codes >> 8);
 }
 
 /*
@@ -200,18 +172,17 @@ OP size_t encode4_pair(uint8_t *dst, v32_t v) {
     const v32_t one = _mm256_cmpeq_epi32(_mm256_min_epu32(v, _mm256_set1_epi32(0x7F)), v);
     const v32_t two = _mm256_cmpeq_epi32(_mm256_min_epu32(v, _mm256_set1_epi32(0x7FF)), v);
     const v32_t three = _mm256_cmpeq_epi32(_mm256_min_epu32(v, _mm256_set1_epi32(0xFFFF)), v);
-    const v32_t last =
-        _mm256_blendv_epi8(_mm256_or_si256(_mm256_and_si256(v, six), mark), v, one);
-    const v32_t mid = _mm256_or_si256(
-        _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi32(v, 6), six), mark),
-        _mm256_and_si256(two, _mm256_set1_epi32(0x40)));
-    const v32_t third = _mm256_or_si256(
-        _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi32(v, 12), six), mark),
-        _mm256_and_si256(three, _mm256_set1_epi32(0x60)));
+    const v32_t last = _mm256_blendv_epi8(_mm256_or_si256(_mm256_and_si256(v, six), mark), v, one);
+    const v32_t mid =
+        _mm256_or_si256(_mm256_or_si256(_mm256_and_si256(_mm256_srli_epi32(v, 6), six), mark),
+                        _mm256_and_si256(two, _mm256_set1_epi32(0x40)));
+    const v32_t third =
+        _mm256_or_si256(_mm256_or_si256(_mm256_and_si256(_mm256_srli_epi32(v, 12), six), mark),
+                        _mm256_and_si256(three, _mm256_set1_epi32(0x60)));
     const v32_t top = _mm256_or_si256(_mm256_srli_epi32(v, 18), _mm256_set1_epi32(0xF0));
-    const v32_t lanes = _mm256_or_si256(
-        _mm256_or_si256(_mm256_slli_epi32(last, 24), _mm256_slli_epi32(mid, 16)),
-        _mm256_or_si256(_mm256_slli_epi32(third, 8), top));
+    const v32_t lanes =
+        _mm256_or_si256(_mm256_or_si256(_mm256_slli_epi32(last, 24), _mm256_slli_epi32(mid, 16)),
+                        _mm256_or_si256(_mm256_slli_epi32(third, 8), top));
     /* In 16-bit halves: the lower bit of the code in the lower half, the upper in the upper. */
     const v32_t lower = _mm256_andnot_si256(one, three);
     const v32_t upper = _mm256_xor_si256(two, _mm256_set1_epi32(-1));

@@ -80,48 +80,48 @@ enum { DECODE_SHORT = 16 };
  *                          |- 1, 2 -|--------- VEC ---------|      or:
  *                      |--------- VEC ----i-----------------|
  */
-#define DECODE_LOOP(width, unit, ASCII_BLOCK)                                                 \
-    FN void utf8_to_ucs##width(unit *dst, size_t chars, const uint8_t *src, size_t n) {       \
-        if (n <= DECODE_SHORT) {                                                              \
-            wsf_utf8_to_ucs##width##_scalar(dst, chars, src, n);                              \
-            return;                                                                           \
-        }                                                                                     \
-        unit rest[2 * VEC + 2];                                                               \
-        unit *out = rest;                                                                     \
-        size_t room = chars;                                                                  \
-        size_t i = 0;                                                                         \
-        while (n - i >= VEC + 3 && room >= VEC) {                                             \
-            const V(t) v = V(load)(src + i);                                                  \
-            size_t count = VEC;                                                               \
-            if (V(is_ascii)(v)) {                                                             \
-                ASCII_BLOCK(dst, v);                                                          \
-            } else {                                                                          \
-                count = decode_ucs##width(dst, read_block(src + i), V(leads)(v));             \
-            }                                                                                 \
-            dst += count;                                                                     \
-            room -= count;                                                                    \
-            i += VEC;                                                                         \
-        }                                                                                     \
-        while (n - i >= VEC + 3) {                                                            \
-            out += decode_ucs##width(out, read_block(src + i), V(leads)(V(load)(src + i)));   \
-            i += VEC;                                                                         \
-        }                                                                                     \
-        if (n - i > VEC) { /* by one or two bytes: decode those alone */                      \
-            const V(t) v = V(load)(src + i);                                                  \
-            const uint64_t few = (UINT64_C(1) << (n - i - VEC)) - 1;                          \
-            out += decode_ucs##width(out, last_block(v), V(leads)(v) & few);                  \
-            i = n - VEC;                                                                      \
-        }                                                                                     \
-        if (n >= VEC) {                                                                       \
-            const V(t) v = V(load)(src + n - VEC);                                            \
-            const uint64_t from_i = UINT64_MAX << (i + VEC - n);                              \
-            decode_ucs##width(out, last_block(v), V(leads)(v) & from_i);                      \
-        } else {                                                                              \
-            const V(t) v = V(load_start)(src, n);                                             \
-            const uint64_t before_n = (UINT64_C(1) << n % 64) - 1;                            \
-            decode_ucs##width(out, last_block(v), V(leads)(v) & before_n);                    \
-        }                                                                                     \
-        memcpy(dst, rest, room * sizeof(unit));                                               \
+#define DECODE_LOOP(width, unit, ASCII_BLOCK)                                               \
+    FN void utf8_to_ucs##width(unit *dst, size_t chars, const uint8_t *src, size_t n) {     \
+        if (n <= DECODE_SHORT) {                                                            \
+            wsf_utf8_to_ucs##width##_scalar(dst, chars, src, n);                            \
+            return;                                                                         \
+        }                                                                                   \
+        unit rest[2 * VEC + 2];                                                             \
+        unit *out = rest;                                                                   \
+        size_t room = chars;                                                                \
+        size_t i = 0;                                                                       \
+        while (n - i >= VEC + 3 && room >= VEC) {                                           \
+            const V(t) v = V(load)(src + i);                                                \
+            size_t count = VEC;                                                             \
+            if (V(is_ascii)(v)) {                                                           \
+                ASCII_BLOCK(dst, v);                                                        \
+            } else {                                                                        \
+                count = decode_ucs##width(dst, read_block(src + i), V(leads)(v));           \
+            }                                                                               \
+            dst += count;                                                                   \
+            room -= count;                                                                  \
+            i += VEC;                                                                       \
+        }                                                                                   \
+        while (n - i >= VEC + 3) {                                                          \
+            out += decode_ucs##width(out, read_block(src + i), V(leads)(V(load)(src + i))); \
+            i += VEC;                                                                       \
+        }                                                                                   \
+        if (n - i > VEC) { /* by one or two bytes: decode those alone */                    \
+            const V(t) v = V(load)(src + i);                                                \
+            const uint64_t few = (UINT64_C(1) << (n - i - VEC)) - 1;                        \
+            out += decode_ucs##width(out, last_block(v), V(leads)(v) & few);                \
+            i = n - VEC;                                                                    \
+        }                                                                                   \
+        if (n >= VEC) {                                                                     \
+            const V(t) v = V(load)(src + n - VEC);                                          \
+            const uint64_t from_i = UINT64_MAX << (i + VEC - n);                            \
+            decode_ucs##width(out, last_block(v), V(leads)(v) & from_i);                    \
+        } else {                                                                            \
+            const V(t) v = V(load_start)(src, n);                                           \
+            const uint64_t before_n = (UINT64_C(1) << n % 64) - 1;                          \
+            decode_ucs##width(out, last_block(v), V(leads)(v) & before_n);                  \
+        }                                                                                   \
+        memcpy(dst, rest, room * sizeof(unit));                                             \
     }
 
 DECODE_LOOP(1, uint8_t, V(store))

@@ -1,11 +1,11 @@
 /*
- * Template: ucs1/2/4_to_utf8 for every vector set. Each unit becomes a lane that
- * holds all the bytes it could need; a shuffle from a table then joins the bytes that it does need.
+ * Template: ucs1/2/4_to_utf8 for one vector set. Each unit becomes a lane that holds all the bytes
+ * it could need; a shuffle from a table then joins the bytes that it does need.
  *
  * Needs v16_ operations and v16_pack_bytes (see simd_decode.h), v16_interleave_low/high(a, b),
  * v16_high_bits(v) (bit i: the top bit of byte i), v16_narrow2/4 (ASCII units to bytes),
  * v16_encode2/4 (units to lanes and the codes that index wsf_encode); or, where there are wider
- * vectors, encode2/4_block (16 units to UTF-8) in place of the last.
+ * vectors, encode4_block (16 units to UTF-8) in place of the last.
  */
 
 /*
@@ -41,7 +41,6 @@ FN void ucs1_to_utf8(uint8_t *dst, size_t size, const uint8_t *src, size_t n) {
     wsf_ucs1_to_utf8_scalar(dst, (size_t)(end - dst), src + i, n - i);
 }
 
-#if VEC == 16
 /* Joins four lanes by their codes; writes 16 bytes and returns how many of them count. */
 OP size_t store_encoded(uint8_t *dst, v16_t lanes, uint32_t codes) {
     v16_store(dst, v16_lookup(lanes, v16_load(wsf_encode[codes])));
@@ -59,6 +58,8 @@ OP size_t encode2_block(uint8_t *dst, const uint16_t *src) {
     return length;
 }
 
+/* AVX2 does this twice as wide; for two-byte units that would be slower. */
+#if VEC == 16
 OP size_t encode4_block(uint8_t *dst, const uint32_t *src) {
     size_t length = 0;
     for (size_t k = 0; k < 16; k += 4) {

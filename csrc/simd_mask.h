@@ -59,16 +59,16 @@ OP bool mask_words(uint8_t *dst, const uint8_t *src, size_t n, wsf_key key, bool
 }
 
 /* Between one and two vectors of type P. */
-#define MASK_PAIR(P, size)                                                                    \
+#define MASK_PAIR(P, size)                                                                      \
     OP bool P##mask_pair(uint8_t *dst, const uint8_t *src, size_t n, wsf_key key, bool ascii) { \
-        const P##t head = P##xor(P##load(src), P##key(key));                                  \
-        const P##t last = P##xor(P##load(src + n - (size)), P##key(key_at(key, n)));          \
-        if (ascii && !P##is_ascii(P##or(head, last))) {                                       \
-            return false;                                                                     \
-        }                                                                                     \
-        P##store(dst, head);                                                                  \
-        P##store(dst + n - (size), last);                                                     \
-        return true;                                                                          \
+        const P##t head = P##xor(P##load(src), P##key(key));                                    \
+        const P##t last = P##xor(P##load(src + n - (size)), P##key(key_at(key, n)));            \
+        if (ascii && !P##is_ascii(P##or(head, last))) {                                         \
+            return false;                                                                       \
+        }                                                                                       \
+        P##store(dst, head);                                                                    \
+        P##store(dst + n - (size), last);                                                       \
+        return true;                                                                            \
     }
 
 MASK_PAIR(v16_, 16)

@@ -14,17 +14,17 @@
  * (TWO_CONTS, the top bit) are right exactly where a lead two back asks for two continuations, or
  * one three back for three: saturating subtraction leaves the top bit set for those leads alone.
  */
-#define UTF8_ERRORS(P)                                                                        \
-    OP P##t P##utf8_errors(P##t v, P##t behind) {                                             \
-        const P##t before = P##prev1(v, behind);                                              \
-        const P##t low = P##and(before, P##table(wsf_scan.low_nibble));                       \
-        const P##t a = P##lookup(P##table(wsf_scan.before_high), P##high_nibbles(before));    \
-        const P##t b = P##lookup(P##table(wsf_scan.before_low), low);                         \
-        const P##t c = P##lookup(P##table(wsf_scan.here_high), P##high_nibbles(v));           \
-        const P##t third = P##subs(P##prev2(v, behind), P##table(wsf_scan.third));            \
-        const P##t fourth = P##subs(P##prev3(v, behind), P##table(wsf_scan.fourth));          \
-        const P##t wanted = P##and(P##or(third, fourth), P##table(wsf_scan.top_bit));         \
-        return P##xor(wanted, P##and(P##and(a, b), c));                                       \
+#define UTF8_ERRORS(P)                                                                     \
+    OP P##t P##utf8_errors(P##t v, P##t behind) {                                          \
+        const P##t before = P##prev1(v, behind);                                           \
+        const P##t low = P##and(before, P##table(wsf_scan.low_nibble));                    \
+        const P##t a = P##lookup(P##table(wsf_scan.before_high), P##high_nibbles(before)); \
+        const P##t b = P##lookup(P##table(wsf_scan.before_low), low);                      \
+        const P##t c = P##lookup(P##table(wsf_scan.here_high), P##high_nibbles(v));        \
+        const P##t third = P##subs(P##prev2(v, behind), P##table(wsf_scan.third));         \
+        const P##t fourth = P##subs(P##prev3(v, behind), P##table(wsf_scan.fourth));       \
+        const P##t wanted = P##and(P##or(third, fourth), P##table(wsf_scan.top_bit));      \
+        return P##xor(wanted, P##and(P##and(a, b), c));                                    \
     }
 
 UTF8_ERRORS(v16_)

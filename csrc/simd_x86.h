@@ -219,3 +219,26 @@ OP v16_t v16_narrow2(v16_t a, v16_t b) {
 OP v16_t v16_narrow4(v16_t a, v16_t b, v16_t c, v16_t d) {
     return _mm_packus_epi16(_mm_packus_epi32(a, b), _mm_packus_epi32(c, d));
 }
+
+/*
+ * Eight units to lanes of four bytes; two bits of the result for each:
+ *
+ *     lane      ..  E0+v>>12  C0+v>>6 or 80+(v>>6&3F)  v or 80+(v&3F)
+ *     codes     00 below 80, 01 below 800, 11 from there on
+ */
+OP uint32_t v16_encode2(v16_t v, v16_t *low, v16_t *high) {
+    const v16_t six = _mm_set1_epi16(0x3F);
+    const v16_t mark = _mm_set1_epi16(0x80);
+    const v16_t one = _mm_cmpeq_epi16(_mm_min_epu16(v, _mm_set1_epi16(0x7F)), v);
+    const v16_t two = _mm_cmpeq_epi16(_mm_min_epu16(v, _mm_set1_epi16(0x7FF)), v);
+    const v16_t last = _mm_blendv_epi8(_mm_or_si128(_mm_and_si128(v, six), mark), v, one);
+    const v16_t mid = _mm_or_si128(_mm_or_si128(_mm_and_si128(_mm_srli_epi16(v, 6), six), mark),
+                                   _mm_and_si128(two, _mm_set1_epi16(0x40)));
+    const v16_t head = _mm_or_si128(_mm_srli_epi16(v, 12), _mm_set1_epi16(0xE0));
+    const v16_t front = _mm_slli_epi16(head, 8);
+    const v16_t back = _mm_or_si128(_mm_slli_epi16(last, 8), mid);
+    *low = _mm_unpacklo_epi16(front, back);
+    *high = _mm_unpackhi_epi16(front, back);
+    const v16_t fewer = _mm_blendv_epi8(two, one, _mm_set1_epi16(0xFF));
+    return ~(uint32_t)_mm_movemask_epi8(fewer) & 0xFFFF;
+}

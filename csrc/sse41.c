@@ -83,30 +83,6 @@ OP void widen_ucs4(uint32_t *dst, v16_t v) {
 /* ---- For simd_encode.h --------------------------------------------------------------------- */
 
 /*
- * Eight units to lanes of four bytes; two bits of the result for each:
- *
- *     lane      ..  E0+v>>12  C0+v>>6 or 80+(v>>6&3F)  v or 80+(v&3F)
- *     codes     00 below 80, 01 below 800, 11 from there on
- */
-OP uint32_t v16_encode2(v16_t v, v16_t *low, v16_t *high) {
-    const v16_t six = _mm_set1_epi16(0x3F);
-    const v16_t mark = _mm_set1_epi16(0x80);
-    const v16_t one = _mm_cmpeq_epi16(_mm_min_epu16(v, _mm_set1_epi16(0x7F)), v);
-    const v16_t two = _mm_cmpeq_epi16(_mm_min_epu16(v, _mm_set1_epi16(0x7FF)), v);
-    const v16_t last = _mm_blendv_epi8(_mm_or_si128(_mm_and_si128(v, six), mark), v, one);
-    const v16_t mid = _mm_or_si128(
-        _mm_or_si128(_mm_and_si128(_mm_srli_epi16(v, 6), six), mark),
-        _mm_and_si128(two, _mm_set1_epi16(0x40)));
-    const v16_t head = _mm_or_si128(_mm_srli_epi16(v, 12), _mm_set1_epi16(0xE0));
-    const v16_t front = _mm_slli_epi16(head, 8);
-    const v16_t back = _mm_or_si128(_mm_slli_epi16(last, 8), mid);
-    *low = _mm_unpacklo_epi16(front, back);
-    *high = _mm_unpackhi_epi16(front, back);
-    const v16_t fewer = _mm_blendv_epi8(two, one, _mm_set1_epi16(0xFF));
-    return ~(uint32_t)_mm_movemask_epi8(fewer) & 0xFFFF;
-}
-
-/*
  * Four units to lanes of four bytes, and two bits of the result for each:
  *
  *     lane      F0+v>>18  E0+v>>12 or 80+(v>>12&3F)  C0+v>>6 or 80+(v>>6&3F)  v or 80+(v&3F)
@@ -119,12 +95,10 @@ OP uint32_t v16_encode4(v16_t v, v16_t *lanes) {
     const v16_t two = _mm_cmpeq_epi32(_mm_min_epu32(v, _mm_set1_epi32(0x7FF)), v);
     const v16_t three = _mm_cmpeq_epi32(_mm_min_epu32(v, _mm_set1_epi32(0xFFFF)), v);
     const v16_t last = _mm_blendv_epi8(_mm_or_si128(_mm_and_si128(v, six), mark), v, one);
-    const v16_t mid = _mm_or_si128(
-        _mm_or_si128(_mm_and_si128(_mm_srli_epi32(v, 6), six), mark),
-        _mm_and_si128(two, _mm_set1_epi32(0x40)));
-    const v16_t third = _mm_or_si128(
-        _mm_or_si128(_mm_and_si128(_mm_srli_epi32(v, 12), six), mark),
-        _mm_and_si128(three, _mm_set1_epi32(0x60)));
+    const v16_t mid = _mm_or_si128(_mm_or_si128(_mm_and_si128(_mm_srli_epi32(v, 6), six), mark),
+                                   _mm_and_si128(two, _mm_set1_epi32(0x40)));
+    const v16_t third = _mm_or_si128(_mm_or_si128(_mm_and_si128(_mm_srli_epi32(v, 12), six), mark),
+                                     _mm_and_si128(three, _mm_set1_epi32(0x60)));
     const v16_t top = _mm_or_si128(_mm_srli_epi32(v, 18), _mm_set1_epi32(0xF0));
     *lanes = _mm_or_si128(_mm_or_si128(_mm_slli_epi32(last, 24), _mm_slli_epi32(mid, 16)),
                           _mm_or_si128(_mm_slli_epi32(third, 8), top));

@@ -32,9 +32,18 @@ enum {
 
 const wsf_scan_tables wsf_scan = {
     .before_high = {
-        /* 0_______ */ TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG,
-        TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG,
-        /* 10______ */ TWO_CONTS, TWO_CONTS, TWO_CONTS, TWO_CONTS,
+        /* 0_______ */ TOO_LONG,
+        TOO_LONG,
+        TOO_LONG,
+        TOO_LONG,
+        TOO_LONG,
+        TOO_LONG,
+        TOO_LONG,
+        TOO_LONG,
+        /* 10______ */ TWO_CONTS,
+        TWO_CONTS,
+        TWO_CONTS,
+        TWO_CONTS,
         /* 1100____ */ TOO_SHORT | OVERLONG_2,
         /* 1101____ */ TOO_SHORT,
         /* 1110____ */ TOO_SHORT | OVERLONG_3 | SURROGATE,
@@ -43,24 +52,38 @@ const wsf_scan_tables wsf_scan = {
     .before_low = {
         /* ____0000 */ CARRY | OVERLONG_2 | OVERLONG_3 | OVERLONG_4,
         /* ____0001 */ CARRY | OVERLONG_2,
-        /* ____001_ */ CARRY, CARRY,
+        /* ____001_ */ CARRY,
+        CARRY,
         /* ____0100 */ CARRY | TOO_LARGE,
         /* ____0101 */ CARRY | TOO_LARGE | TOO_LARGE_1000,
-        /* ____011_ */ CARRY | TOO_LARGE | TOO_LARGE_1000, CARRY | TOO_LARGE | TOO_LARGE_1000,
-        /* ____1___ */ CARRY | TOO_LARGE | TOO_LARGE_1000, CARRY | TOO_LARGE | TOO_LARGE_1000,
-        CARRY | TOO_LARGE | TOO_LARGE_1000, CARRY | TOO_LARGE | TOO_LARGE_1000,
+        /* ____011_ */ CARRY | TOO_LARGE | TOO_LARGE_1000,
+        CARRY | TOO_LARGE | TOO_LARGE_1000,
+        /* ____1___ */ CARRY | TOO_LARGE | TOO_LARGE_1000,
+        CARRY | TOO_LARGE | TOO_LARGE_1000,
+        CARRY | TOO_LARGE | TOO_LARGE_1000,
+        CARRY | TOO_LARGE | TOO_LARGE_1000,
         CARRY | TOO_LARGE | TOO_LARGE_1000,
         /* ____1101 */ CARRY | TOO_LARGE | TOO_LARGE_1000 | SURROGATE,
-        CARRY | TOO_LARGE | TOO_LARGE_1000, CARRY | TOO_LARGE | TOO_LARGE_1000,
+        CARRY | TOO_LARGE | TOO_LARGE_1000,
+        CARRY | TOO_LARGE | TOO_LARGE_1000,
     },
     .here_high = {
-        /* 0_______ */ TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT,
+        /* 0_______ */ TOO_SHORT,
+        TOO_SHORT,
+        TOO_SHORT,
+        TOO_SHORT,
+        TOO_SHORT,
+        TOO_SHORT,
+        TOO_SHORT,
         TOO_SHORT,
         /* 1000____ */ TOO_LONG | OVERLONG_2 | TWO_CONTS | OVERLONG_3 | TOO_LARGE_1000 | OVERLONG_4,
         /* 1001____ */ TOO_LONG | OVERLONG_2 | TWO_CONTS | OVERLONG_3 | TOO_LARGE,
         /* 101_____ */ TOO_LONG | OVERLONG_2 | TWO_CONTS | SURROGATE | TOO_LARGE,
         TOO_LONG | OVERLONG_2 | TWO_CONTS | SURROGATE | TOO_LARGE,
-        /* 11______ */ TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT,
+        /* 11______ */ TOO_SHORT,
+        TOO_SHORT,
+        TOO_SHORT,
+        TOO_SHORT,
     },
     .low_nibble = SIXTEEN(0x0F),
     .third = SIXTEEN(0xE0 - 0x80),
@@ -98,7 +121,10 @@ const uint64_t wsf_pack8[256] = {BYTES_7(UINT64_C(0))};
 
 /* Lane k of 16 bits is bytes 2k and 2k + 1. */
 #define LANE(k) (UINT64_C(0x0100) + (k) * UINT64_C(0x0202))
-#define LANES_0(h, l) {l, h}, {LOW(l, 16, LANE(0)), HIGH(h, l, 16)}
+#define LANES_0(h, l)                       \
+    {l, h}, {                               \
+        LOW(l, 16, LANE(0)), HIGH(h, l, 16) \
+    }
 #define LANES_1(h, l) LANES_0(h, l), LANES_0(HIGH(h, l, 16), LOW(l, 16, LANE(1)))
 #define LANES_2(h, l) LANES_1(h, l), LANES_1(HIGH(h, l, 16), LOW(l, 16, LANE(2)))
 #define LANES_3(h, l) LANES_2(h, l), LANES_2(HIGH(h, l, 16), LOW(l, 16, LANE(3)))
@@ -114,17 +140,17 @@ const uint64_t wsf_pack16[256][2] = {LANES_7(UINT64_C(0), UINT64_C(0))};
 #define LAST2(k) (UINT64_C(0x00000302) + (k) * UINT64_C(0x00000404))
 #define LAST3(k) (UINT64_C(0x00030201) + (k) * UINT64_C(0x00040404))
 #define LAST4(k) (UINT64_C(0x03020100) + (k) * UINT64_C(0x04040404))
-#define UNIT_3(next, h, l)                                                                       \
-    next(HIGH(h, l, 8), LOW(l, 8, LAST1(3))), next(HIGH(h, l, 16), LOW(l, 16, LAST2(3))),        \
+#define UNIT_3(next, h, l)                                                                \
+    next(HIGH(h, l, 8), LOW(l, 8, LAST1(3))), next(HIGH(h, l, 16), LOW(l, 16, LAST2(3))), \
         next(HIGH(h, l, 32), LOW(l, 32, LAST4(3))), next(HIGH(h, l, 24), LOW(l, 24, LAST3(3)))
-#define UNIT_2(next, h, l)                                                                       \
-    next(HIGH(h, l, 8), LOW(l, 8, LAST1(2))), next(HIGH(h, l, 16), LOW(l, 16, LAST2(2))),        \
+#define UNIT_2(next, h, l)                                                                \
+    next(HIGH(h, l, 8), LOW(l, 8, LAST1(2))), next(HIGH(h, l, 16), LOW(l, 16, LAST2(2))), \
         next(HIGH(h, l, 32), LOW(l, 32, LAST4(2))), next(HIGH(h, l, 24), LOW(l, 24, LAST3(2)))
-#define UNIT_1(next, h, l)                                                                       \
-    next(HIGH(h, l, 8), LOW(l, 8, LAST1(1))), next(HIGH(h, l, 16), LOW(l, 16, LAST2(1))),        \
+#define UNIT_1(next, h, l)                                                                \
+    next(HIGH(h, l, 8), LOW(l, 8, LAST1(1))), next(HIGH(h, l, 16), LOW(l, 16, LAST2(1))), \
         next(HIGH(h, l, 32), LOW(l, 32, LAST4(1))), next(HIGH(h, l, 24), LOW(l, 24, LAST3(1)))
-#define UNIT_0(next, h, l)                                                                       \
-    next(HIGH(h, l, 8), LOW(l, 8, LAST1(0))), next(HIGH(h, l, 16), LOW(l, 16, LAST2(0))),        \
+#define UNIT_0(next, h, l)                                                                \
+    next(HIGH(h, l, 8), LOW(l, 8, LAST1(0))), next(HIGH(h, l, 16), LOW(l, 16, LAST2(0))), \
         next(HIGH(h, l, 32), LOW(l, 32, LAST4(0))), next(HIGH(h, l, 24), LOW(l, 24, LAST3(0)))
 #define ENTRY(h, l) {l, h}
 #define ENCODE_0(h, l) UNIT_0(ENTRY, h, l)

@@ -152,10 +152,15 @@ def test_an_idle_decoder_is_small(impl: Implementation) -> None:
             decoder.feed(wire)
             decoder.get_buffer()[: len(wire)] = wire
             decoder.buffer_updated(len(wire))
+        # All at once, too: what comes back is not kept for ever.
+        views = [decoder.get_buffer() for decoder in decoders]
+        for decoder in decoders:
+            decoder.buffer_updated(0)
+        del views
         gc.collect()
         idle = tracemalloc.get_traced_memory()[0]
     assert idle <= 100 * 2 * KIB + 64 * KIB * 4 + 8 * KIB  # a few lent buffers are kept for all
-    assert memory.peak < MIB
+    assert memory.peak > 6 * MIB
 
 
 def test_a_failed_decoder_lets_go(impl: Implementation) -> None:

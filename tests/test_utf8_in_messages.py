@@ -119,6 +119,15 @@ def test_long_text_in_small_and_large_pieces(impl: Implementation, rng: random.R
         assert events == [text]
 
 
+@pytest.mark.parametrize("size", [1, 7, 100, 1000, 1022])
+def test_long_text_in_pieces_of_one_size(impl: Implementation, size: int) -> None:
+    """Small pieces are put together somewhere: no cut of a code point may get lost there."""
+    text = "é天🚀x" * 5000
+    stream = impl.encode_frame(1, text, mask=True)
+    pieces = [stream[i : i + size] for i in range(0, len(stream), size)]
+    assert decode(impl.MessageDecoder("server"), pieces) == ([text], None)
+
+
 @pytest.mark.parametrize("at", [0, 1, 70_000, 100_001])
 def test_far_into_a_long_text(impl: Implementation, at: int) -> None:
     text = bytearray("п".encode() * 60_000)

@@ -29,20 +29,18 @@ def parse_header(data, offset=0):
             raise rules.length_fault(header.length)
     finally:
         give_back(&source)
-    return wsf_namedtuple(
-        FrameHeader,
-        (
-            first & 0x80 != 0,
-            first & 0x40 != 0,
-            first & 0x20 != 0,
-            first & 0x10 != 0,
-            _opcodes[first & 0x0F],
-            header.masked != 0,
-            header.length,
-            PyBytes_FromStringAndSize(<const char *>&header.key, 4) if header.masked else b"",
-            header.size,
-        ),
-    )
+    parsed = wsf_new_namedtuple(<PyTypeObject *>FrameHeader, 9)
+    wsf_set_field(parsed, 0, first & 0x80 != 0)
+    wsf_set_field(parsed, 1, first & 0x40 != 0)
+    wsf_set_field(parsed, 2, first & 0x20 != 0)
+    wsf_set_field(parsed, 3, first & 0x10 != 0)
+    wsf_set_field(parsed, 4, (<tuple>_opcodes)[first & 0x0F])
+    wsf_set_field(parsed, 5, header.masked != 0)
+    wsf_set_field(parsed, 6, header.length)
+    key = PyBytes_FromStringAndSize(<const char *>&header.key, 4) if header.masked else b""
+    wsf_set_field(parsed, 7, key)
+    wsf_set_field(parsed, 8, header.size)
+    return parsed
 
 
 cdef Py_ssize_t buffer_offset(object offset) except -1:
@@ -156,6 +154,10 @@ cdef class _Decoder:
     cdef readonly object max_size
     cdef object inflate
 
+    # What frames are made of, within reach without a look-up for each.
+    cdef tuple opcodes
+    cdef object frame_type
+
     cdef object failure  # what to raise from now on
     cdef bint busy
     # What get_buffer() lent, and the view of it, until buffer_updated() or feed().
@@ -187,6 +189,8 @@ cdef class _Decoder:
 
     def __cinit__(self):
         self.k = wsf_active()
+        self.opcodes = _opcodes
+        self.frame_type = Frame
         self.failure = ProtocolError("__init__() was not called", 1011)
 
     def __dealloc__(self):
@@ -357,9 +361,15 @@ cdef class _Decoder:
                 memcpy(self.head + self.head_size, p, taken)
                 start = self.head
                 n = self.head_size + taken
-            if n >= 2 and not first_bytes_are_fine(start[0], start[1], masked, self.allowed_rsv, self.in_message):
+            if n >= 2 and not first_bytes_are_fine(
+                start[0], start[1], masked, self.allowed_rsv, self.in_message
+            ):
                 raise rules.first_bytes_fault(
-                    start[0], start[1], masked=masked, allowed_rsv=self.allowed_rsv, in_message=self.in_message
+                    start[0],
+                    start[1],
+                    masked=masked,
+                    allowed_rsv=self.allowed_rsv,
+                    in_message=self.in_message,
                 )
             result = wsf_header_parse(start, n, &header)
             if result != WSF_HEADER_OK:
@@ -423,19 +433,14 @@ cdef class _Decoder:
         return 0
 
     cdef int deliver_frame(self, uint8_t first, bytes payload, list events) except -1:
-        events.append(
-            wsf_namedtuple(
-                Frame,
-                (
-                    _opcodes[first & 0x0F],
-                    payload,
-                    first & 0x80 != 0,
-                    first & 0x40 != 0,
-                    first & 0x20 != 0,
-                    first & 0x10 != 0,
-                ),
-            )
-        )
+        frame = wsf_new_namedtuple(<PyTypeObject *>self.frame_type, 6)
+        wsf_set_field(frame, 0, self.opcodes[first & 0x0F])
+        wsf_set_field(frame, 1, payload)
+        wsf_set_field(frame, 2, first & 0x80 != 0)
+        wsf_set_field(frame, 3, first & 0x40 != 0)
+        wsf_set_field(frame, 4, first & 0x20 != 0)
+        wsf_set_field(frame, 5, first & 0x10 != 0)
+        events.append(frame)
         return 0
 
     cdef int deliver_control(self, uint8_t first, bytes payload, list events) except -1:
@@ -544,13 +549,18 @@ cdef class _Decoder:
         return 0
 
     cdef int set_room(self, size_t room) except -1:
-        if self.storage == NULL:
-            self.storage = PyUnicode_New(<Py_ssize_t>room, 0x7F) if self.text else new_bytes(NULL, <Py_ssize_t>room)
-        elif self.text:
-            PyUnicode_Resize(&self.storage, <Py_ssize_t>room)
+        if self.text:
+            if self.storage == NULL:
+                self.storage = PyUnicode_New(<Py_ssize_t>room, 0x7F)
+            else:
+                PyUnicode_Resize(&self.storage, <Py_ssize_t>room)
+            self.data = <uint8_t *>PyUnicode_DATA(self.storage)
         else:
-            resize_bytes(&self.storage, <Py_ssize_t>room)
-        self.data = <uint8_t *>(PyUnicode_DATA(self.storage) if self.text else <void *>bytes_data(self.storage))
+            if self.storage == NULL:
+                self.storage = new_bytes(NULL, <Py_ssize_t>room)
+            else:
+                resize_bytes(&self.storage, <Py_ssize_t>room)
+            self.data = <uint8_t *>bytes_data(self.storage)
         self.room = room
         return 0
 

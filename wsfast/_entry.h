@@ -12,8 +12,8 @@
 
 /* Implemented in _encoder.pxi. NULL stands for an argument that was left out. */
 static PyObject *wsf_apply_mask(PyObject *data, PyObject *mask);
-static PyObject *wsf_encode_frame(PyObject *opcode, PyObject *payload, PyObject *fin, PyObject *rsv1,
-                                  PyObject *mask);
+static PyObject *wsf_encode_frame(PyObject *opcode, PyObject *payload, PyObject *fin,
+                                  PyObject *rsv1, PyObject *mask);
 
 /* Parses the arguments of a vector call as PyArg_ParseTupleAndKeywords() does. */
 static int wsf_parse(PyObject *const *args, Py_ssize_t n, PyObject *names, const char *format,
@@ -66,12 +66,23 @@ static PyObject *wsf_encode_frame_entry(PyObject *module, PyObject *const *args,
     PyObject *opcode, *payload = NULL, *fin = NULL, *rsv1 = NULL, *mask = NULL;
     (void)module;
     if (n == 2) {
-        if (names == NULL) {
-            return wsf_encode_frame(args[0], args[1], NULL, NULL, NULL);
+        const Py_ssize_t name_count = names == NULL ? 0 : PyTuple_GET_SIZE(names);
+        Py_ssize_t i;
+        for (i = 0; i < name_count; i++) {
+            PyObject *name = PyTuple_GET_ITEM(names, i);
+            PyObject *value = args[n + i];
+            if (PyUnicode_CompareWithASCIIString(name, "mask") == 0) {
+                mask = value;
+            } else if (PyUnicode_CompareWithASCIIString(name, "fin") == 0) {
+                fin = value;
+            } else if (PyUnicode_CompareWithASCIIString(name, "rsv1") == 0) {
+                rsv1 = value;
+            } else {
+                break;
+            }
         }
-        if (PyTuple_GET_SIZE(names) == 1 &&
-            PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "mask") == 0) {
-            return wsf_encode_frame(args[0], args[1], NULL, NULL, args[2]);
+        if (i == name_count) {
+            return wsf_encode_frame(args[0], args[1], fin, rsv1, mask);
         }
     }
     if (!wsf_parse(args, n, names, "O|O$OOO:encode_frame", keywords, &opcode, &payload, &fin, &rsv1,

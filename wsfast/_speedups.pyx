@@ -22,7 +22,7 @@ from cpython.buffer cimport (
 )
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from cpython.object cimport PyObject
+from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.stdint cimport SIZE_MAX, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
@@ -73,20 +73,46 @@ cdef extern from *:
     /* A str or bytes that was made here and is whole: hand its only reference on. */
     static inline PyObject *wsf_hand_over(PyObject *owned) { return owned; }
 
-    /* A namedtuple from the tuple of its fields, as tuple.__new__ makes it. */
-    static PyObject *wsf_namedtuple(PyObject *type, PyObject *fields) {
-        PyObject *arguments = PyTuple_Pack(1, fields);
-        PyObject *made;
-        if (arguments == NULL) {
+    /* An instance of a class made by namedtuple(), for n fields that the caller fills in. */
+    static PyObject *wsf_new_namedtuple(PyTypeObject *type, Py_ssize_t n) {
+    #if PY_VERSION_HEX < 0x03100000
+        PyObject *made = type->tp_alloc(type, n);
+    #if PY_VERSION_HEX >= 0x030E0000
+        if (made != NULL) {
+            ((PyTupleObject *)made)->ob_hash = -1; /* not computed yet */
+        }
+    #endif
+        return made;
+    #else
+        /* A Python whose tuples may hold more than this knows of: let it make them. */
+        PyObject *fields = PyTuple_New(n), *arguments, *made = NULL;
+        Py_ssize_t i;
+        if (fields == NULL) {
             return NULL;
         }
-        made = PyTuple_Type.tp_new((PyTypeObject *)type, arguments, NULL);
-        Py_DECREF(arguments);
+        for (i = 0; i < n; i++) {
+            PyTuple_SET_ITEM(fields, i, Py_NewRef(Py_None));
+        }
+        arguments = PyTuple_Pack(1, fields);
+        Py_DECREF(fields);
+        if (arguments != NULL) {
+            made = PyTuple_Type.tp_new(type, arguments, NULL);
+            Py_DECREF(arguments);
+        }
         return made;
+    #endif
+    }
+
+    static inline void wsf_set_field(PyObject *made, Py_ssize_t i, PyObject *value) {
+        PyObject *before = PyTuple_GET_ITEM(made, i);
+        Py_INCREF(value);
+        PyTuple_SET_ITEM(made, i, value);
+        Py_XDECREF(before);
     }
     """
     object wsf_hand_over(PyObject *owned)
-    object wsf_namedtuple(object type, object fields)
+    object wsf_new_namedtuple(PyTypeObject *type, Py_ssize_t n)
+    void wsf_set_field(object made, Py_ssize_t i, object value) noexcept
 
 # Opcode members by number; None where there is none.
 _opcodes = tuple([Opcode(i) if i in list(Opcode) else None for i in range(16)])

@@ -171,8 +171,8 @@ uint32_t text_code_point(int kind) {
                                     : 0x800 + random_below(0xD000);
     case 7: /* the ends of the ranges */
     {
-        static const uint32_t EDGES[] = {0x00,   0x7F,   0x80,   0xFF,    0x100,   0x7FF,
-                                         0x800,  0xFFF,  0x1000, 0xD7FF,  0xE000,  0xFFFD,
+        static const uint32_t EDGES[] = {0x00,   0x7F,   0x80,   0xFF,   0x100,  0x7FF,
+                                         0x800,  0xFFF,  0x1000, 0xD7FF, 0xE000, 0xFFFD,
                                          0xFFFF, 0x3FFF, 0x4000, 0xFEFF};
         return EDGES[random_below(sizeof(EDGES) / sizeof(EDGES[0]))];
     }

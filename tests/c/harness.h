@@ -18,13 +18,13 @@ typedef struct test_options {
 extern test_options options;
 
 /* Counts one check; the first failures of the run are printed. */
-#define CHECK(condition, ...)              \
-    do {                                   \
-        if (condition) {                   \
-            checks_passed++;               \
-        } else {                           \
-            check_failed(__VA_ARGS__);     \
-        }                                  \
+#define CHECK(condition, ...)          \
+    do {                               \
+        if (condition) {               \
+            checks_passed++;           \
+        } else {                       \
+            check_failed(__VA_ARGS__); \
+        }                              \
     } while (0)
 
 extern uint64_t checks_passed;
@@ -95,6 +95,7 @@ void test_decode(const wsf_kernels *k);
 void test_encode(const wsf_kernels *k);
 void test_tail(void);
 void test_header(void);
+void test_keys(void);
 void test_dispatch(void);
 
 #endif /* WSF_TEST_HARNESS_H */

@@ -30,9 +30,11 @@ static size_t reference_header(uint8_t *dst, uint8_t first, uint64_t length, uns
 }
 
 void test_header(void) {
+    /* clang-format off */
     static const uint64_t LENGTHS[] = {
         0, 1, 124, 125, 126, 127, 128, 255, 256, 65534, 65535, 65536, 65537, 1 << 24, UINT32_MAX,
         (uint64_t)UINT32_MAX + 1, INT64_MAX - 1, INT64_MAX, (uint64_t)INT64_MAX + 1, UINT64_MAX};
+    /* clang-format on */
     const uint8_t key[4] = {0x37, 0xFA, 0x21, 0x3D};
     uint8_t wire[WSF_HEADER_MAX], built[WSF_HEADER_MAX + 1];
     for (size_t l = 0; l < sizeof(LENGTHS) / sizeof(LENGTHS[0]); l++) {
@@ -93,6 +95,43 @@ void test_header(void) {
         memcpy(&word, turned, 4);
         CHECK(wsf_key_load(key, phase) == word, "wsf_key_load: phase %zu", phase);
     }
+}
+
+/* ---- Masking keys -------------------------------------------------------------------------- */
+
+void test_keys(void) {
+    /* RFC 8439 §A.1, test vectors 1 to 3: the beginning of a block for key and counter. */
+    static const struct {
+        uint32_t last_key_word;
+        size_t block;
+        uint8_t begins[8];
+    } VECTORS[] = {
+        {0x00000000, 0, {0x76, 0xB8, 0xE0, 0xAD, 0xA0, 0xF1, 0x3D, 0x90}},
+        {0x00000000, 1, {0x9F, 0x07, 0xE7, 0xBE, 0x55, 0x51, 0x38, 0x7A}},
+        {0x01000000, 1, {0x3A, 0xEB, 0x52, 0x24, 0xEC, 0xF8, 0x49, 0x92}},
+    };
+    uint8_t stream[64 * 16];
+    for (size_t i = 0; i < sizeof(VECTORS) / sizeof(VECTORS[0]); i++) {
+        const uint32_t key[8] = {0, 0, 0, 0, 0, 0, 0, VECTORS[i].last_key_word};
+        wsf_chacha20(stream, 16, key);
+        CHECK(memcmp(stream + 64 * VECTORS[i].block, VECTORS[i].begins, 8) == 0,
+              "wsf_chacha20: test vector %zu", i + 1);
+    }
+    const uint8_t seed[32] = {0};
+    wsf_key key, again;
+    wsf_keys_forget();
+    CHECK(!wsf_keys_take(&key), "wsf_keys_take: no key without a seed");
+    wsf_keys_seed(seed);
+    CHECK(wsf_keys_take(&key), "wsf_keys_take: a key with one");
+    size_t taken = 1;
+    while (wsf_keys_take(&again)) {
+        taken++;
+    }
+    CHECK(taken == 256 * 1016, "wsf_keys_take: %zu keys from a seed", taken);
+    wsf_keys_seed(seed);
+    CHECK(wsf_keys_take(&again) && again == key, "wsf_keys_seed: starts over");
+    wsf_keys_forget();
+    CHECK(!wsf_keys_take(&key), "wsf_keys_forget: leaves no key");
 }
 
 /* ---- Dispatch ------------------------------------------------------------------------------ */
@@ -163,6 +202,8 @@ int main(int argc, char **argv) {
 
     test_dispatch();
     report("-", "dispatch");
+    test_keys();
+    report("-", "keys");
     test_header();
     report("-", "header");
     test_tail();

@@ -55,8 +55,8 @@ static void test_alignments(const wsf_kernels *k) {
                 memcpy(src, data, n);
                 k->mask(src, src, n, word);
                 CHECK(memcmp(src, expected[phase], n) == 0 && guards_stand(src, n),
-                      "%s mask: in place, n %zu, alignment %zu, phase %zu", k->name, n,
-                      alignment, phase);
+                      "%s mask: in place, n %zu, alignment %zu, phase %zu", k->name, n, alignment,
+                      phase);
             }
         }
     }
@@ -76,16 +76,16 @@ static void test_guard_pages(const wsf_kernels *k) {
             random_fill(src, n);
             reference_mask(expected, src, n, key, 0);
             k->mask(dst, src, n, word);
-            CHECK(memcmp(dst, expected, n) == 0, "%s mask: guard page %d, n %zu", k->name,
-                  at_end, n);
+            CHECK(memcmp(dst, expected, n) == 0, "%s mask: guard page %d, n %zu", k->name, at_end,
+                  n);
             memset(dst, 0, n);
             const size_t done = k->mask_ascii(dst, src, n, word);
             CHECK(done <= n && memcmp(dst, expected, done) == 0 &&
                       all_equal(dst + done, n - done, 0),
                   "%s mask_ascii: guard page %d, n %zu", k->name, at_end, n);
             k->mask(src, src, n, word);
-            CHECK(memcmp(src, expected, n) == 0, "%s mask: guard page in place %d, n %zu",
-                  k->name, at_end, n);
+            CHECK(memcmp(src, expected, n) == 0, "%s mask: guard page in place %d, n %zu", k->name,
+                  at_end, n);
         }
     }
     arena_free(&from);
@@ -144,8 +144,8 @@ void test_mask(const wsf_kernels *k) {
  * Masks n bytes of which the unmasked form is `plain`, with the first byte above 7F at `bad` (n if
  * there is none), and checks all that the contract says. `dst` may be `src`.
  */
-static void check_mask_ascii(const wsf_kernels *k, uint8_t *dst, uint8_t *src,
-                             const uint8_t *plain, size_t n, size_t bad, wsf_key word) {
+static void check_mask_ascii(const wsf_kernels *k, uint8_t *dst, uint8_t *src, const uint8_t *plain,
+                             size_t n, size_t bad, wsf_key word) {
     uint8_t before[512];
     const bool in_place = dst == src;
     if (in_place) {

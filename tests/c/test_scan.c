@@ -304,8 +304,8 @@ static void check_stream(const wsf_kernels *k, const uint8_t *src, size_t n, con
         const bool broken_here = wanted.error_at != NO_ERROR_AT && (size_t)wanted.error_at < stop;
         if (broken_here) {
             CHECK(start + done == (size_t)wanted.error_at,
-                  "%s wsf_utf8_feed: n %zu, piece at %zu: error at %zu, not %ld", k->name, n,
-                  start, start + done, wanted.error_at);
+                  "%s wsf_utf8_feed: n %zu, piece at %zu: error at %zu, not %ld", k->name, n, start,
+                  start + done, wanted.error_at);
             return;
         }
         CHECK(done == stop - start, "%s wsf_utf8_feed: n %zu, piece [%zu, %zu): stopped at %zu",

@@ -49,8 +49,8 @@ static void put_units(uint8_t *p, const forms *f, int width) {
     }
 }
 
-static void check_decode(const wsf_kernels *k, const forms *f, const arena *from,
-                         const arena *to, uint8_t *wanted) {
+static void check_decode(const wsf_kernels *k, const forms *f, const arena *from, const arena *to,
+                         uint8_t *wanted) {
     for (int width = f->width; width <= 4; width *= 2) {
         const size_t size = f->chars * (size_t)width;
         put_units(wanted, f, width);
@@ -81,12 +81,10 @@ static void check_decode(const wsf_kernels *k, const forms *f, const arena *from
     }
 }
 
-static void check_encode(const wsf_kernels *k, const forms *f, const arena *from,
-                         const arena *to) {
+static void check_encode(const wsf_kernels *k, const forms *f, const arena *from, const arena *to) {
     for (int width = f->width; width <= 4; width *= 2) {
         for (int at_end = 0; at_end < 2; at_end++) {
-            uint8_t *const src =
-                at_end ? arena_end(from, f->chars * (size_t)width) : from->start;
+            uint8_t *const src = at_end ? arena_end(from, f->chars * (size_t)width) : from->start;
             uint8_t *const dst = at_end ? arena_end(to, f->bytes) : to->start;
             put_units(src, f, width);
             memset(dst, 0xA5, f->bytes);
@@ -183,7 +181,7 @@ void test_decode(const wsf_kernels *k) {
 
 /* What has no UTF-8 form, at every place in texts of every short length. */
 static void test_not_encodable(const wsf_kernels *k) {
-    static const uint32_t WRONG[] = {0xD800, 0xDABC, 0xDBFF, 0xDC00, 0xDFFF,
+    static const uint32_t WRONG[] = {0xD800,   0xDABC,     0xDBFF,     0xDC00,    0xDFFF,
                                      0x110000, 0x7FFFFFFF, 0x8000D800, 0xFFFFFFFF};
     enum { MOST = 140, LARGE = 200000 };
     uint16_t two[MOST];

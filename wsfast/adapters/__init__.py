@@ -12,9 +12,8 @@ What an adapter replaces, it replaces in the installed library, for this process
 
 from __future__ import annotations
 
-# Not threading, nor importlib.util: they would double the time that importing this module takes.
+# Not threading, and importlib only when needed: they would double the time that this module takes.
 from _thread import RLock
-from importlib import import_module
 
 from ..errors import WSFastError
 
@@ -147,6 +146,8 @@ def adapter(host: str) -> Adapter:
         ValueError: there is none.
 
     """
+    from importlib import import_module
+
     _named((host,))
     return import_module(f"{__name__}.{host}")
 

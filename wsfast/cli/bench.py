@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import os
 import platform
 import sys
 import time
@@ -118,6 +119,7 @@ def measure(quick: bool, progress: Callable[[str], None]) -> dict[str, Any]:
         "decoding": [],
         "encoding": [],
         "loopback": [],
+        "busy": _how_busy(),
     }
     for stream in traffic.load(_QUICK if quick else _STREAMS):
         body = _without_close(stream.wire)
@@ -133,6 +135,7 @@ def measure(quick: bool, progress: Callable[[str], None]) -> dict[str, Any]:
         figures["decoding"].append(
             {
                 "stream": stream.name,
+                "content": stream.content,
                 "description": stream.description,
                 "direction": stream.direction,
                 "bytes": stream.payload_bytes / stream.messages,
@@ -153,6 +156,7 @@ def measure(quick: bool, progress: Callable[[str], None]) -> dict[str, Any]:
         figures["encoding"].append(
             {
                 "stream": stream.name,
+                "content": stream.content,
                 "description": stream.description,
                 "bytes": stream.payload_bytes / stream.messages,
                 "seconds": {name: passed / len(texts) for name, passed in times.items()},
@@ -163,6 +167,17 @@ def measure(quick: bool, progress: Callable[[str], None]) -> dict[str, Any]:
 
         figures["loopback"] = measure_loopback(quick, progress)
     return figures
+
+
+def _how_busy() -> str | None:
+    """A warning, if others use this machine."""
+    try:
+        load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    except (AttributeError, OSError):  # Windows
+        return None
+    if load < cores / 2:
+        return None
+    return f"this machine is busy (load {load:.1f} on {cores} CPUs): take the figures with caution"
 
 
 def _stage(progress: Callable[[str], None], name: str) -> Callable[[str], None]:
@@ -250,6 +265,8 @@ def _print_tables(figures: dict[str, Any]) -> None:
     print(f"wsfast {figures['wsfast']} on {figures['python']}, {figures['machine']}")
     for name, reason in figures["missing"].items():
         print(f"{name}: {reason}")
+    if figures["busy"]:
+        print(f"Note: {figures['busy']}.")
     if figures["backend"] != "c":
         print("The C backend is not in use; python -m wsfast info says why.")
     for kind, title in [
@@ -263,7 +280,7 @@ def _print_tables(figures: dict[str, Any]) -> None:
         for entry in figures[kind]:
             seconds = entry["seconds"]
             first = seconds[columns[0]]
-            row = [f"{entry['description'].split(',')[0]}, {_size(entry['bytes'])}{_direction(entry)}"]
+            row = [f"{entry['content']}, {_size(entry['bytes'])}{_direction(entry)}"]
             row.append(_microseconds(first))
             row += [f"{_microseconds(seconds[n])} ({_ratio(seconds[n] / first)})" for n in columns[1:]]
             rows.append(row)
