@@ -116,6 +116,7 @@ const wsf_kernels wsf_kernels_avx2 = {
     .utf8_to_ucs1 = utf8_to_ucs1,
     .utf8_to_ucs2 = utf8_to_ucs2,
     .utf8_to_ucs4 = utf8_to_ucs4,
+    .utf8_to_latin1 = utf8_to_latin1,
     .ucs1_utf8_size = ucs1_utf8_size,
     .ucs2_utf8_size = ucs2_utf8_size,
     .ucs4_utf8_size = ucs4_utf8_size,

@@ -125,6 +125,10 @@ OP v64_t v64_if_high(v64_t v, v64_t yes, v64_t no) {
     return _mm512_mask_blend_epi8(_mm512_movepi8_mask(v), no, yes);
 }
 
+OP uint64_t v64_bits(v64_mask mask) {
+    return mask;
+}
+
 OP v64_mask v64_at_least(v64_t v, int byte) {
     return _mm512_cmpge_epu8_mask(v, v64_splat(byte));
 }
@@ -247,6 +251,7 @@ const wsf_kernels wsf_kernels_avx512 = {
     .utf8_to_ucs1 = utf8_to_ucs1,
     .utf8_to_ucs2 = utf8_to_ucs2,
     .utf8_to_ucs4 = utf8_to_ucs4,
+    .utf8_to_latin1 = utf8_to_latin1,
     .ucs1_utf8_size = ucs1_utf8_size,
     .ucs2_utf8_size = ucs2_utf8_size,
     .ucs4_utf8_size = ucs4_utf8_size,

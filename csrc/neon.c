@@ -170,6 +170,10 @@ OP v16_t v16_if_high(v16_t v, v16_t yes, v16_t no) {
     return vbslq_u8(vcgeq_u8(v, vdupq_n_u8(0x80)), yes, no);
 }
 
+OP uint32_t v16_bits(v16_mask mask) {
+    return bits_of(mask);
+}
+
 OP v16_mask v16_at_least(v16_t v, int byte) {
     return vcgeq_u8(v, vdupq_n_u8((uint8_t)byte));
 }
@@ -376,6 +380,7 @@ const wsf_kernels wsf_kernels_neon = {
     .utf8_to_ucs1 = utf8_to_ucs1,
     .utf8_to_ucs2 = utf8_to_ucs2,
     .utf8_to_ucs4 = utf8_to_ucs4,
+    .utf8_to_latin1 = utf8_to_latin1,
     .ucs1_utf8_size = ucs1_utf8_size,
     .ucs2_utf8_size = ucs2_utf8_size,
     .ucs4_utf8_size = ucs4_utf8_size,

@@ -173,6 +173,27 @@ void wsf_utf8_to_ucs1_scalar(uint8_t *dst, size_t chars, const uint8_t *src, siz
     }
 }
 
+size_t wsf_utf8_to_latin1_scalar(uint8_t *dst, size_t *chars, const uint8_t *src, size_t n) {
+    size_t i = 0;
+    size_t k = 0;
+    while (i < n) {
+        if (n - i >= 8 && !(wsf_load64(src + i) & WSF_HIGH_BITS)) {
+            wsf_store64(dst + k, wsf_load64(src + i));
+            i += 8;
+            k += 8;
+        } else if (src[i] < 0x80) {
+            dst[k++] = src[i++];
+        } else if ((src[i] & 0xFE) == 0xC2 && n - i >= 2 && (src[i + 1] & 0xC0) == 0x80) {
+            dst[k++] = (uint8_t)(src[i] << 6) | (src[i + 1] & 0x3F);
+            i += 2;
+        } else {
+            break;
+        }
+    }
+    *chars = k;
+    return i;
+}
+
 void wsf_utf8_to_ucs2_scalar(uint16_t *dst, size_t chars, const uint8_t *src, size_t n) {
     size_t i = 0;
     size_t k = 0;
@@ -309,6 +330,7 @@ const wsf_kernels wsf_kernels_scalar = {
     .utf8_to_ucs1 = wsf_utf8_to_ucs1_scalar,
     .utf8_to_ucs2 = wsf_utf8_to_ucs2_scalar,
     .utf8_to_ucs4 = wsf_utf8_to_ucs4_scalar,
+    .utf8_to_latin1 = wsf_utf8_to_latin1_scalar,
     .ucs1_utf8_size = ucs1_utf8_size,
     .ucs2_utf8_size = ucs2_utf8_size,
     .ucs4_utf8_size = ucs4_utf8_size,

@@ -98,6 +98,10 @@ OP v32_t v32_if_high(v32_t v, v32_t yes, v32_t no) {
     return _mm256_blendv_epi8(no, yes, v);
 }
 
+OP uint32_t v32_bits(v32_mask mask) {
+    return (uint32_t)_mm256_movemask_epi8(mask);
+}
+
 OP v32_mask v32_at_least(v32_t v, int byte) {
     return _mm256_cmpeq_epi8(_mm256_max_epu8(v, v32_splat(byte)), v);
 }

@@ -1,5 +1,6 @@
 /*
- * Template: utf8_to_ucs1/2/4 for one vector set. The text is valid; nothing here checks.
+ * Template: utf8_to_ucs1/2/4 for one vector set. The text is valid; nothing here checks, except for
+ * utf8_to_latin1 at the end.
  *
  * For every byte of a vector form the code point *as if one started there*, out of it and the three
  * bytes that follow, in separate planes of 8 bits; then keep those lanes where one does start. The
@@ -15,7 +16,7 @@
  * _shl4 (F0), _shl2_1c, _shr2_0f, _shr4_03; _leads (bit i: byte i starts a code point), _next1/2/3
  * (bytes move down, zeros follow), _load_start(p, n) for 16 < n < VEC; emit_ucs1/2/4(dst, planes...,
  * leads), which store the lanes that count, may write up to VEC units, and return how many count;
- * and widen_ucs2/4 for ASCII.
+ * _bits(mask); and widen_ucs2/4 for ASCII.
  */
 
 /* A vector of bytes, and the three that follow each. */
@@ -127,3 +128,38 @@ enum { DECODE_SHORT = 16 };
 DECODE_LOOP(1, uint8_t, V(store))
 DECODE_LOOP(2, uint16_t, widen_ucs2)
 DECODE_LOOP(4, uint32_t, widen_ucs4)
+
+/*
+ * Latin-1 is ASCII, and C2 or C3 with one continuation byte behind it; so a continuation byte stands
+ * behind each of those and nowhere else. What holds for a vector but for the byte that its last lead
+ * needs is carried into the next.
+ */
+FN size_t utf8_to_latin1(uint8_t *dst, size_t *chars, const uint8_t *src, size_t n) {
+    const uint64_t all = UINT64_MAX >> (64 - VEC);
+    uint8_t *out = dst;
+    uint64_t carry = 0;
+    size_t i = 0;
+    while (n - i > VEC) {
+        const V(t) b0 = V(load)(src + i);
+        const uint64_t leads = V(leads)(b0);
+        const uint64_t c2_up = V(bits)(V(at_least)(b0, 0xC2));
+        const uint64_t c0_up = V(bits)(V(at_least)(b0, 0xC0));
+        const uint64_t c4_up = V(bits)(V(at_least)(b0, 0xC4));
+        const uint64_t continued = (c2_up << 1 | carry) & all;
+        if (c4_up | (c0_up ^ c2_up) | ((~leads & all) ^ continued)) {
+            break;
+        }
+        carry = c2_up >> (VEC - 1);
+        const V(t) low = low_plane(V(load)(src + i + 1), b0);
+        out += emit_ucs1(out, V(if_high)(b0, low, b0), leads);
+        i += VEC;
+    }
+    if (carry) { /* the last code point of the last vector was decoded, but not judged */
+        i--;
+        out--;
+    }
+    size_t rest;
+    i += wsf_utf8_to_latin1_scalar(out, &rest, src + i, n - i);
+    *chars = (size_t)(out - dst) + rest;
+    return i;
+}

@@ -136,6 +136,10 @@ OP v16_t v16_if_high(v16_t v, v16_t yes, v16_t no) {
     return _mm_blendv_epi8(no, yes, v);
 }
 
+OP uint32_t v16_bits(v16_mask mask) {
+    return (uint32_t)_mm_movemask_epi8(mask);
+}
+
 OP v16_mask v16_at_least(v16_t v, int byte) {
     return _mm_cmpeq_epi8(_mm_max_epu8(v, v16_splat(byte)), v);
 }

@@ -102,7 +102,9 @@ WSF_HIDDEN extern const wsf_kernels wsf_kernels_neon;
 /* ---- Scalar kernels that finish what the vector ones leave ---------------------------------- */
 
 WSF_HIDDEN size_t wsf_utf8_scan_scalar(const uint8_t *src, size_t n, wsf_text *text);
-WSF_HIDDEN void wsf_utf8_to_ucs1_scalar(uint8_t *dst, size_t chars, const uint8_t *src, size_t n);
+WSF_HIDDEN size_t wsf_utf8_to_latin1_scalar(uint8_t *dst, size_t *chars, const uint8_t *src,
+                                            size_t n);
+void wsf_utf8_to_ucs1_scalar(uint8_t *dst, size_t chars, const uint8_t *src, size_t n);
 WSF_HIDDEN void wsf_utf8_to_ucs2_scalar(uint16_t *dst, size_t chars, const uint8_t *src, size_t n);
 WSF_HIDDEN void wsf_utf8_to_ucs4_scalar(uint32_t *dst, size_t chars, const uint8_t *src, size_t n);
 WSF_HIDDEN void wsf_ucs1_to_utf8_scalar(uint8_t *dst, size_t size, const uint8_t *src, size_t n);

@@ -107,6 +107,14 @@ typedef struct wsf_kernels {
     void (*utf8_to_ucs4)(uint32_t *dst, size_t chars, const uint8_t *src, size_t n);
 
     /*
+     * Decodes and validates in one pass what may well be Latin-1 text. `src` starts at a code point
+     * boundary. Returns the length of the longest prefix that is made of whole, valid code points up
+     * to U+00FF; dst, which has n bytes, then holds those code points, and *chars tells how many they
+     * are. The bytes of dst behind them are unspecified. The ranges are disjoint.
+     */
+    size_t (*utf8_to_latin1)(uint8_t *dst, size_t *chars, const uint8_t *src, size_t n);
+
+    /*
      * Number of bytes that n units encode to as UTF-8, or SIZE_MAX if there is a surrogate (or, for
      * ucs4, a value above 0x10FFFF) among them. src is aligned to its unit.
      */

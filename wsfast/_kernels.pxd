@@ -24,6 +24,7 @@ cdef extern from "wsfast.h" nogil:
         void (*utf8_to_ucs1)(uint8_t *dst, size_t chars, const uint8_t *src, size_t n) noexcept nogil
         void (*utf8_to_ucs2)(uint16_t *dst, size_t chars, const uint8_t *src, size_t n) noexcept nogil
         void (*utf8_to_ucs4)(uint32_t *dst, size_t chars, const uint8_t *src, size_t n) noexcept nogil
+        size_t (*utf8_to_latin1)(uint8_t *dst, size_t *chars, const uint8_t *src, size_t n) noexcept nogil
         size_t (*ucs1_utf8_size)(const uint8_t *src, size_t n) noexcept nogil
         size_t (*ucs2_utf8_size)(const uint16_t *src, size_t n) noexcept nogil
         size_t (*ucs4_utf8_size)(const uint32_t *src, size_t n) noexcept nogil

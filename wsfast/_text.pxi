@@ -25,6 +25,37 @@ cdef object transcode(const wsf_kernels *k, const uint8_t *data, size_t n, const
     return wsf_hand_over(made)
 
 
+cdef object text_beyond_ascii(const wsf_kernels *k, const uint8_t *data, size_t n, size_t ascii, size_t *valid):
+    """Make the str of n bytes that begin with `ascii` ASCII ones, but are not all ASCII.
+
+    Returns None when they are not UTF-8; *valid is then the length of the longest prefix that is.
+    """
+    cdef PyObject *made
+    cdef wsf_text text
+    cdef size_t first = ascii, chars
+    while data[first] < 0x80:
+        first += 1
+    text.chars = first
+    text.highest = 0
+    if data[first] & 0xFE == 0xC2:
+        # It begins as Latin-1 does. If it goes on like that, one pass is enough.
+        made = PyUnicode_New(<Py_ssize_t>n, 0xFF)
+        try:
+            first = k.utf8_to_latin1(<uint8_t *>PyUnicode_DATA(made), &chars, data, n)
+            if first == n:
+                PyUnicode_Resize(&made, <Py_ssize_t>chars)
+                Py_INCREF(<object>made)
+                return wsf_hand_over(made)
+        finally:
+            Py_XDECREF(made)
+        text.chars = chars
+        text.highest = 0xC3
+    valid[0] = first + k.utf8_scan(data + first, n - first, &text)
+    if valid[0] != n:
+        return None
+    return transcode(k, data, n, &text)
+
+
 cdef object masked_text(const wsf_kernels *k, const uint8_t *source, size_t n, wsf_key key, size_t *fault):
     """Unmask n bytes into a new str.
 
@@ -35,23 +66,18 @@ cdef object masked_text(const wsf_kernels *k, const uint8_t *source, size_t n, w
     cdef uint8_t *data = <uint8_t *>PyUnicode_DATA(made)
     cdef size_t ascii = k.mask_ascii(data, source, n, key)
     cdef size_t valid
-    cdef wsf_text text
     if ascii == n:
         return wsf_hand_over(made)
     # Not ASCII, so this str will not do, but its storage does for the unmasked bytes.
     try:
         k.mask(data + ascii, source + ascii, n - ascii, key)
-        text.chars = ascii
-        text.highest = 0
-        valid = ascii + k.utf8_scan(data + ascii, n - ascii, &text)
-        if valid == n:
-            return transcode(k, data, n, &text)
-        fault[0] = n
-        if wsf_utf8_tail(data + valid, n - valid, fault) == WSF_TAIL_INVALID:
-            fault[0] += valid
-        else:
-            fault[0] = n
-        return None
+        text = text_beyond_ascii(k, data, n, ascii, &valid)
+        if text is None:
+            if wsf_utf8_tail(data + valid, n - valid, fault) == WSF_TAIL_INVALID:
+                fault[0] += valid
+            else:
+                fault[0] = n
+        return text
     finally:
         Py_XDECREF(made)
 
@@ -61,28 +87,23 @@ def decode_utf8(data, /):
     cdef Source source
     cdef PyObject *made
     cdef size_t ascii, valid
-    cdef wsf_text text
     borrow(data, &source, b"data")
     try:
-        if not PyBytes_CheckExact(data):
-            # Memory that another thread, or another process, may be writing to. What is transcoded must be
-            # what was scanned, so this works on a copy.
-            made_of_copy = masked_text(k, source.data, source.size, 0, &valid)
-            if made_of_copy is not None:
-                return made_of_copy
-            return PyBytes_FromStringAndSize(<const char *>source.data, <Py_ssize_t>source.size).decode()
-        made = PyUnicode_New(<Py_ssize_t>source.size, 0x7F)
-        ascii = k.mask_ascii(<uint8_t *>PyUnicode_DATA(made), source.data, source.size, 0)
-        if ascii == source.size:
-            return wsf_hand_over(made)
-        Py_XDECREF(made)
-        text.chars = ascii
-        text.highest = 0
-        valid = ascii + k.utf8_scan(source.data + ascii, source.size - ascii, &text)
-        if valid == source.size:
-            return transcode(k, source.data, source.size, &text)
-        # CPython words the error.
-        return PyBytes_FromStringAndSize(<const char *>source.data, <Py_ssize_t>source.size).decode()
+        if PyBytes_CheckExact(data):
+            made = PyUnicode_New(<Py_ssize_t>source.size, 0x7F)
+            ascii = k.mask_ascii(<uint8_t *>PyUnicode_DATA(made), source.data, source.size, 0)
+            if ascii == source.size:
+                return wsf_hand_over(made)
+            Py_XDECREF(made)
+            text = text_beyond_ascii(k, source.data, source.size, ascii, &valid)
+        else:
+            # Memory that another thread, or another process, may be writing to. What is transcoded must
+            # be what was scanned, so this works on a copy.
+            text = masked_text(k, source.data, source.size, 0, &valid)
+        if text is None:
+            # CPython words the error.
+            text = PyBytes_FromStringAndSize(<const char *>source.data, <Py_ssize_t>source.size).decode()
+        return text
     finally:
         give_back(&source)
 

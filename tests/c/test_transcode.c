@@ -172,8 +172,62 @@ static void for_all_texts(const wsf_kernels *k, bool decode) {
     free_forms(&f);
 }
 
+/* utf8_to_latin1 on text that is Latin-1 up to some place, and anything from there on. */
+static void test_latin1(const wsf_kernels *k) {
+    enum { MOST = 300 };
+    static const char *const BREAKS[] = {"\x80",
+                                         "\xBF",
+                                         "\xC0\x80",
+                                         "\xC1\xBF",
+                                         "\xC2",
+                                         "\xC3\xC3",
+                                         "\xC2"
+                                         "A",
+                                         "\xC4\x80",
+                                         "\xE2\x82\xAC",
+                                         "\xF0\x9F\x98\x80",
+                                         "\xFF",
+                                         ""};
+    arena from = arena_new(MOST + 8);
+    arena to = arena_new(MOST + 8);
+    uint8_t text[MOST + 8], wanted[MOST + 8];
+    for (size_t round = 0; round < 6000; round++) {
+        const size_t length = round % (MOST + 1);
+        const uint32_t density = 1 + random_below(round % 3 ? 40 : 3);
+        size_t n = 0, chars = 0;
+        while (n + 1 < length) {
+            if (random_below(density)) {
+                wanted[chars] = text[n++] = (uint8_t)random_below(0x80);
+            } else {
+                wanted[chars] = (uint8_t)(0x80 + random_below(0x80));
+                text[n++] = 0xC0 | wanted[chars] >> 6;
+                text[n++] = 0x80 | (wanted[chars] & 0x3F);
+            }
+            chars++;
+        }
+        const size_t valid = n;
+        const char *const end = BREAKS[random_below(sizeof(BREAKS) / sizeof(BREAKS[0]))];
+        memcpy(text + n, end, strlen(end));
+        n += strlen(end);
+        while (*end && n < length + 4) { /* and ASCII behind the break */
+            text[n++] = 'z';
+        }
+        uint8_t *const src = arena_end(&from, n);
+        uint8_t *const dst = arena_end(&to, n);
+        memcpy(src, text, n);
+        size_t found = SIZE_MAX;
+        const size_t read = k->utf8_to_latin1(dst, &found, src, n);
+        CHECK(read == valid && found == chars && memcmp(dst, wanted, chars) == 0,
+              "%s utf8_to_latin1: %zu of %zu bytes, %zu characters for %zu", k->name, read, valid,
+              found, chars);
+    }
+    arena_free(&from);
+    arena_free(&to);
+}
+
 void test_decode(const wsf_kernels *k) {
     for_all_texts(k, true);
+    test_latin1(k);
     k->utf8_to_ucs1(NULL, 0, NULL, 0);
     k->utf8_to_ucs2(NULL, 0, NULL, 0);
     k->utf8_to_ucs4(NULL, 0, NULL, 0);
