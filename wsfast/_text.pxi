@@ -25,7 +25,9 @@ cdef object transcode(const wsf_kernels *k, const uint8_t *data, size_t n, const
     return wsf_hand_over(made)
 
 
-cdef object text_beyond_ascii(const wsf_kernels *k, const uint8_t *data, size_t n, size_t ascii, size_t *valid):
+cdef object text_beyond_ascii(
+    const wsf_kernels *k, const uint8_t *data, size_t n, size_t ascii, size_t *valid
+):
     """Make the str of n bytes that begin with `ascii` ASCII ones, but are not all ASCII.
 
     Returns None when they are not UTF-8; *valid is then the length of the longest prefix that is.
