@@ -38,6 +38,7 @@ DIRECTIVES = {
     "nonecheck": False,
     "cdivision": True,
     "embedsignature": True,
+    "embedsignature.format": "clinic",
     "autotestdict": False,
     # True only together with CYTHON_USE_MODULE_STATE: without it a subinterpreter cannot load the module.
     "freethreading_compatible": True,

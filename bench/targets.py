@@ -254,7 +254,9 @@ def environment() -> dict[str, str]:
     """The environment for subprocesses: they import the same wsfast."""
     folder = str(Path(wsfast.__file__).resolve().parent.parent)
     paths = [folder, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    # Installed packages have their bytecode beside them; so has this one, from the first run on.
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**inherited, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def import_row() -> Row:

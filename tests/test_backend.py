@@ -49,8 +49,13 @@ def test_forced_isa(run_python: RunPython, isa: str) -> None:
             "ImportError: WSFAST_ISA=scalar needs the compiled backend, which WSFAST_EXTENSION=0 rules out;"
             " available: python",
         ),
+        (
+            {"WSFAST_EXTENSION": "0", "WSFAST_ISA": "\udcff"},
+            "ImportError: WSFAST_ISA=\\udcff needs the compiled backend, which WSFAST_EXTENSION=0 rules out;"
+            " available: python",
+        ),
     ],
-    ids=str,
+    ids=ascii,
 )
 def test_refused(run_python: RunPython, environ: dict[str, str], message: str) -> None:
     done = run_python("import wsfast", check=False, **environ)
@@ -85,12 +90,30 @@ print(wsfast.backend)
 def test_absent(run_python: RunPython) -> None:
     program = ABSENT.format(error="ModuleNotFoundError('not built', name=name)")
     assert run_python(program).stdout == "python\n"
-    for environ in ({"WSFAST_EXTENSION": "1"}, {"WSFAST_ISA": "scalar"}):
-        done = run_python(program, check=False, **environ)
+    for variable, value, shown in [
+        ("WSFAST_EXTENSION", "1", "1"),
+        ("WSFAST_ISA", "scalar", "scalar"),
+        ("WSFAST_ISA", "garbage", "garbage"),
+        ("WSFAST_ISA", "\udcff", "\\udcff"),
+    ]:
+        done = run_python(program, check=False, **{variable: value})
         assert done.returncode == 1
         assert done.stderr.splitlines()[-1].startswith(
-            "ImportError: the compiled backend of wsfast is required"
+            f"ImportError: {variable}={shown} needs the compiled backend, which this installation of wsfast"
+            " does not have; available: python. "
         )
+
+
+@pytest.mark.parametrize("environ", [{"WSFAST_EXTENSION": "yes"}, {"WSFAST_ISA": "sse9"}], ids=str)
+def test_errors_name_the_package(run_python: RunPython, environ: dict[str, str]) -> None:
+    """As `python -m wsfast` needs it; a module that is missing is another matter."""
+    program = """
+try:
+    import wsfast
+except ImportError as exc:
+    print(type(exc).__name__, exc.name)
+"""
+    assert run_python(program, **environ).stdout == "ImportError wsfast\n"
 
 
 def test_broken(run_python: RunPython) -> None:

@@ -81,8 +81,22 @@ class TestFrame:
         decoder = getattr(impl, name)("client")
         decoder.feed(b"\x82\x05ab")
         for call in (pickle.dumps, copy.copy, copy.deepcopy):
-            with pytest.raises(TypeError):
+            with pytest.raises(TypeError, match=f"^cannot pickle '{name}' object$"):
                 call(decoder)
+        (event,) = decoder.feed(b"cde")
+        assert event == b"abcde" or event.payload == b"abcde"
+
+    def test_validators_are_not_copied(self, impl: Implementation) -> None:
+        class Mine(impl.Utf8Validator):  # type: ignore[misc, name-defined]
+            pass
+
+        for kind in (impl.Utf8Validator, Mine):
+            for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+                with pytest.raises(TypeError, match=f"^cannot pickle '{kind.__name__}' object$"):
+                    pickle.dumps(kind(), protocol)
+            for call in (copy.copy, copy.deepcopy):
+                with pytest.raises(TypeError, match=f"^cannot pickle '{kind.__name__}' object$"):
+                    call(kind())
 
 
 def test_sendable_close_codes() -> None:

@@ -167,3 +167,24 @@ def test_processes(backend: Implementation, run_python: RunPython) -> None:
     program = "import wsfast; print(*(wsfast.mask_key().hex() for _ in range(1000)))"
     runs = [run_python(program, WSFAST_ISA=backend.isa, PYTHONHASHSEED="0").stdout.split() for _ in range(2)]
     assert len({*runs[0], *runs[1]}) > 2000 - 10
+
+
+@pytest.mark.parametrize(
+    "value", [b"", b"short", bytes(5000), bytearray(4096), bytearray(32), None, "x" * 32]
+)
+def test_no_entropy(backend: Implementation, monkeypatch: pytest.MonkeyPatch, value: object) -> None:
+    """os.urandom is a favourite of test-suites that replace what is random."""
+    asked: list[int] = []
+
+    def urandom(n: int) -> object:
+        asked.append(n)
+        return value
+
+    backend._forget_keys()
+    monkeypatch.setattr(os, "urandom", urandom)
+    for call in (backend.mask_key, lambda: backend.encode_frame(1, "x", mask=True)):
+        with pytest.raises(RuntimeError) as caught:
+            call()
+        assert str(caught.value) == f"os.urandom({asked[-1]}) did not return {asked[-1]} bytes"
+    monkeypatch.undo()
+    assert len(backend.mask_key()) == 4

@@ -11,6 +11,7 @@ import os
 TYPE_CHECKING = False  # as typing has it, whose import would take longer than that of all of wsfast
 
 __all__ = [
+    "REBUILD",
     "FrameDecoder",
     "MessageDecoder",
     "Utf8Validator",
@@ -27,28 +28,42 @@ __all__ = [
     "parse_header",
 ]
 
+#: The command that makes an installation with the compiled backend out of one without, given a compiler.
+REBUILD = "WSFAST_EXTENSION=1 pip install --force-reinstall --no-cache-dir --no-binary wsfast wsfast"
+
 #: Why the compiled backend is not in use although it was not ruled out; ``None`` otherwise.
 missing_extension: ImportError | None = None
+
+
+def _cannot(message: str) -> ImportError:
+    """Make the error of an environment that asks for what is not there."""
+    # With the name of the package `python -m wsfast` says it in one line; without, runpy's traceback.
+    return ImportError(message, name=__package__)
 
 
 def _want_extension() -> bool | None:
     """Read both variables; ``None`` means "if it is there"."""
     extension = os.environ.get("WSFAST_EXTENSION", "")
     if extension not in ("", "0", "1"):
-        raise ImportError(f"WSFAST_EXTENSION must be 0, 1 or unset, not {extension!r}")
+        raise _cannot(f"WSFAST_EXTENSION must be 0, 1 or unset, not {extension!r}")
     forced_isa = os.environ.get("WSFAST_ISA", "")
     if forced_isa == "python":
         if extension == "1":
-            raise ImportError("WSFAST_ISA=python contradicts WSFAST_EXTENSION=1")
+            raise _cannot("WSFAST_ISA=python contradicts WSFAST_EXTENSION=1")
         return False
     if forced_isa:
         if extension == "0":
-            raise ImportError(
-                f"WSFAST_ISA={forced_isa} needs the compiled backend, which WSFAST_EXTENSION=0"
+            raise _cannot(
+                f"WSFAST_ISA={_printable(forced_isa)} needs the compiled backend, which WSFAST_EXTENSION=0"
                 " rules out; available: python"
             )
         return True
     return {"": None, "0": False, "1": True}[extension]
+
+
+def _printable(value: str) -> str:
+    """Write bytes of the environment that are not text as escapes, for messages that go anywhere."""
+    return value.encode("utf-8", "backslashreplace").decode()
 
 
 if TYPE_CHECKING:
@@ -66,13 +81,19 @@ else:
             if exc.name != f"{__package__}._speedups":
                 raise
             if _wanted:
-                raise ImportError(
-                    "the compiled backend of wsfast is required (WSFAST_EXTENSION=1 or WSFAST_ISA),"
-                    " but this installation does not have it: install a platform wheel, or build it"
-                    " with WSFAST_EXTENSION=1 pip install --no-binary wsfast wsfast"
+                _asked = os.environ.get("WSFAST_ISA") or ""
+                _asked = f"WSFAST_ISA={_printable(_asked)}" if _asked else "WSFAST_EXTENSION=1"
+                raise _cannot(
+                    f"{_asked} needs the compiled backend, which this installation of wsfast does not"
+                    f" have; available: python. Install a platform wheel, or build it: {REBUILD}"
                 ) from exc
             missing_extension = exc
             _wanted = False
+        except ImportError as exc:
+            # The module is there, and refuses WSFAST_ISA; one that cannot be loaded has a name already.
+            if exc.name is None:
+                exc.name = __package__
+            raise
     if _wanted is False:
         from . import _fallback as _impl
 

@@ -24,7 +24,7 @@ cdef int borrow_buffer(object value, Source *source, const char *name) except -1
         raise arguments.not_bytes_like(name.decode(), value)
     try:
         PyObject_GetBuffer(value, &source.view, PyBUF_SIMPLE)
-    except BufferError:
+    except (BufferError, ValueError):  # the latter from NumPy
         # Not contiguous, or the exporter refuses altogether and says so again.
         return borrow_flat(value, source, name)
     if source.view.itemsize != 1:

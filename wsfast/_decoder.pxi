@@ -2,6 +2,10 @@
 
 
 def parse_header(data, offset=0):
+    """Parse the frame header that begins at `offset`; None while it is incomplete (RFC 6455 §5.2).
+
+    In full: help(wsfast._fallback.parse_header).
+    """
     cdef Source source
     cdef wsf_header header
     cdef wsf_header_result result
@@ -111,6 +115,8 @@ cdef class _Lent:
         self.exports -= 1
 
 
+_out_of_memory = ProtocolError("interrupted by MemoryError", 1011)
+
 # Read buffers that no decoder needs at the moment, so that idle connections hold none.
 _spare_read_buffers = []
 
@@ -133,7 +139,10 @@ cdef _Lent new_read_buffer(size_t size):
 
 cdef int recycle(_Lent lent) except -1:
     if lent.own and lent.size == <size_t>READ_SIZE and len(_spare_read_buffers) < 4:
-        _spare_read_buffers.append(lent)
+        try:
+            _spare_read_buffers.append(lent)
+        except MemoryError:
+            pass  # then it is freed
     return 0
 
 
@@ -159,6 +168,7 @@ cdef class _Decoder:
     cdef object frame_type
 
     cdef object failure  # what to raise from now on
+    cdef bint ready
     cdef bint busy
     # What get_buffer() lent, and the view of it, until buffer_updated() or feed().
     cdef _Lent lent
@@ -191,7 +201,6 @@ cdef class _Decoder:
         self.k = wsf_active()
         self.opcodes = _opcodes
         self.frame_type = Frame
-        self.failure = ProtocolError("__init__() was not called", 1011)
 
     def __dealloc__(self):
         Py_XDECREF(self.storage)
@@ -199,8 +208,9 @@ cdef class _Decoder:
     cdef int set_up(self, role, max_size) except -1:
         if self.busy:
             raise RuntimeError("the decoder is in use by another call")
-        self.masked = arguments.check_role(role)
+        cdef bint masked = arguments.check_role(role)
         self.limit = arguments.check_max_size(max_size)
+        self.masked = masked
         self.role = role
         self.max_size = max_size
         self.drop_storage()
@@ -210,12 +220,20 @@ cdef class _Decoder:
         self.lent = None
         self.view = None
         self.failure = None
+        self.ready = True
         return 0
+
+    def __reduce__(self):
+        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
 
     # ---- Entry points --------------------------------------------------------------------------
 
     @cython.critical_section
     def feed(self, data, /):
+        """Take bytes from the peer, cut anywhere; return the events that they complete.
+
+        Raises ProtocolError, whose `events` are those that the same call had completed before.
+        """
         cdef Source source
         borrow(data, &source, b"data")
         try:
@@ -227,6 +245,7 @@ cdef class _Decoder:
 
     @cython.critical_section
     def get_buffer(self, sizehint=-1):
+        """Return memory to read into, as asyncio.BufferedProtocol has it; then call buffer_updated()."""
         # Whole numbers of any size are welcome; a hint is not a promise.
         cdef size_t wanted = <size_t>max(READ_SIZE, min(_index(sizehint), READ_SIZE_MAX))
         cdef _Lent lent
@@ -246,11 +265,15 @@ cdef class _Decoder:
             self.view = PyMemoryView_FromObject(lent)
             self.lent = lent
             return self.view
+        except BaseException as exc:
+            self.fail(exc)
+            raise
         finally:
             self.busy = False
 
     @cython.critical_section
     def buffer_updated(self, nbytes, /):
+        """Take the first `nbytes` bytes of what get_buffer() gave; otherwise as feed()."""
         cdef Py_ssize_t n
         cdef _Lent lent
         cdef bint returned
@@ -268,6 +291,8 @@ cdef class _Decoder:
         return events
 
     cdef int enter(self) except -1:
+        if not self.ready:
+            raise RuntimeError("__init__() was not called")
         if self.busy:
             raise RuntimeError("the decoder is in use by another call")
         if self.failure is not None:
@@ -310,7 +335,11 @@ cdef class _Decoder:
         if lent.exports:
             # The borrower can still write there. It keeps that storage; the message moves out.
             if not lent.own:
-                self.move_out()
+                try:
+                    self.move_out()
+                except BaseException as exc:
+                    self.fail(exc)
+                    raise
             return False
         if not lent.own:
             Py_XDECREF(lent.storage)
@@ -320,22 +349,26 @@ cdef class _Decoder:
     # ---- The loop ------------------------------------------------------------------------------
 
     cdef list decode(self, const uint8_t *p, size_t n):
-        cdef list events = []
+        cdef list events = None
         try:
+            events = []
             self.run(p, p + n, events)
-        except ProtocolError as exc:
-            exc.events = events
-            # Not `exc` itself: it leads to the caller's frames.
-            self.failure = ProtocolError(str(exc), exc.code)
-            self.drop_storage()
-            raise
         except BaseException as exc:
-            self.failure = ProtocolError(f"interrupted by {type(exc).__name__}", 1011)
-            self.drop_storage()
+            self.fail(exc)
+            if isinstance(exc, ProtocolError):
+                exc.events = events
             raise
         finally:
             self.busy = False
         return events
+
+    cdef int fail(self, exc) except -1:
+        """Take no input from now on: the stream cannot be resumed where `exc` broke it off."""
+        self.drop_storage()
+        self.failure = _out_of_memory  # in case there is no memory to say it better
+        # Not `exc` itself: it leads to the caller's frames.
+        self.failure = rules.failure_of(exc)
+        return 0
 
     cdef int run(self, const uint8_t *p, const uint8_t *end, list events) except -1:
         cdef wsf_header header
@@ -559,6 +592,7 @@ cdef class _Decoder:
             if self.storage == NULL:
                 self.storage = new_bytes(NULL, <Py_ssize_t>room)
             else:
+                # Unlike its counterpart for str, this frees the old storage when it fails; fail() follows.
                 resize_bytes(&self.storage, <Py_ssize_t>room)
             self.data = <uint8_t *>bytes_data(self.storage)
         self.room = room
@@ -611,13 +645,27 @@ cdef class _Decoder:
 
 
 cdef class FrameDecoder(_Decoder):
+    """Decodes bytes to frames (RFC 6455 §5).
+
+    role: "client" or "server", the side that this process plays. max_size: the limit on a payload in
+    bytes, or None. rsv1, rsv2, rsv3: allow these bits. In full: help(wsfast._fallback.FrameDecoder).
+    """
+
     @cython.critical_section
     def __init__(self, role, *, max_size=rules.DEFAULT_MAX_SIZE, rsv1=False, rsv2=False, rsv3=False):
+        cdef uint8_t allowed = (0x40 if rsv1 else 0) | (0x20 if rsv2 else 0) | (0x10 if rsv3 else 0)
         self.set_up(role, max_size)
-        self.allowed_rsv = (0x40 if rsv1 else 0) | (0x20 if rsv2 else 0) | (0x10 if rsv3 else 0)
+        self.allowed_rsv = allowed
 
 
 cdef class MessageDecoder(_Decoder):
+    """Decodes bytes to messages: str, bytes, and control frames as Frame (RFC 6455 §5).
+
+    role: "client" or "server", the side that this process plays. max_size: the limit on a message in
+    bytes, or None. inflate: decompresses a message that has RSV1 set, or None. In full:
+    help(wsfast._fallback.MessageDecoder).
+    """
+
     @cython.critical_section
     def __init__(self, role, *, max_size=rules.DEFAULT_MAX_SIZE, inflate=None):
         self.set_up(role, max_size)

@@ -37,6 +37,11 @@ cdef int key_phase(object offset) except -1:
 
 
 def apply_mask_into(buffer, mask, offset=0):
+    """Mask or unmask bytes where they are (RFC 6455 §5.3).
+
+    buffer: writable and C-contiguous. mask: 4 bytes. offset: how many bytes of the same payload were
+    masked before. In full: help(wsfast._fallback.apply_mask_into).
+    """
     cdef const wsf_kernels *k = wsf_active()
     cdef Py_buffer view
     cdef wsf_key key
@@ -67,9 +72,10 @@ def apply_mask_into(buffer, mask, offset=0):
 
 
 cdef int take_key(wsf_key *key) except -1:
-    cdef bytes seed
     while not wsf_keys_take(key):
         seed = os.urandom(32)
+        if not PyBytes_CheckExact(seed) or PyBytes_GET_SIZE(seed) != 32:
+            raise arguments.bad_entropy(32)
         wsf_keys_seed(<const uint8_t *>PyBytes_AS_STRING(seed))
     return 0
 
@@ -84,6 +90,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def mask_key():
+    """Return a fresh masking key: 4 bytes that nobody can predict (RFC 6455 §5.3, §10.3)."""
     cdef wsf_key key
     take_key(&key)
     return PyBytes_FromStringAndSize(<const char *>&key, 4)

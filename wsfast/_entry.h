@@ -94,10 +94,17 @@ static PyObject *wsf_encode_frame_entry(PyObject *module, PyObject *const *args,
 
 static PyMethodDef wsf_entries[] = {
     {"apply_mask", (PyCFunction)(void (*)(void))wsf_apply_mask_entry, METH_FASTCALL | METH_KEYWORDS,
-     "apply_mask(data, mask)\n--\n\n"},
+     "apply_mask(data, mask)\n--\n\n"
+     "Return bytes masked, or unmasked (RFC 6455 §5.3).\n\n"
+     "data: a bytes-like object of any length; it is copied. mask: 4 bytes.\n"
+     "In full: help(wsfast._fallback.apply_mask)."},
     {"encode_frame", (PyCFunction)(void (*)(void))wsf_encode_frame_entry,
      METH_FASTCALL | METH_KEYWORDS,
-     "encode_frame(opcode, payload=b'', *, fin=True, rsv1=False, mask=False)\n--\n\n"},
+     "encode_frame(opcode, payload=b'', *, fin=True, rsv1=False, mask=False)\n--\n\n"
+     "Return a frame as it goes over the wire (RFC 6455 §5.2).\n\n"
+     "opcode: an Opcode. payload: a str or a bytes-like object. mask: True for a fresh key, 4 "
+     "bytes\n"
+     "for that key, False for none. In full: help(wsfast._fallback.encode_frame)."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -13,7 +13,7 @@ import os
 import struct
 from io import BytesIO
 from operator import index
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from . import arguments, rules
 from ._fallback_bytes import OPCODES, TRANSLATE_FROM, as_bytes, decode_piece, export, xor
@@ -134,7 +134,10 @@ def mask_key() -> bytes:
         try:
             return _key_pool.pop()
         except IndexError:
-            _key_pool.extend(struct.unpack("4s" * (_KEY_POOL_SIZE // 4), os.urandom(_KEY_POOL_SIZE)))
+            fresh = os.urandom(_KEY_POOL_SIZE)
+            if type(fresh) is not bytes or len(fresh) != _KEY_POOL_SIZE:
+                raise arguments.bad_entropy(_KEY_POOL_SIZE) from None
+            _key_pool.extend(struct.unpack("4s" * (_KEY_POOL_SIZE // 4), fresh))
 
 
 def _forget_keys() -> None:
@@ -194,6 +197,9 @@ class Utf8Validator:
     def __init__(self) -> None:
         self.reset()
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
+
     def feed(self, data: Buffer, /) -> bool:
         """Check the next piece of the text.
 
@@ -211,20 +217,28 @@ class Utf8Validator:
         """
         if type(data) is not bytes:
             data = as_bytes("data", data)
-        if self._valid:
+        try:
+            valid = self._valid
+        except AttributeError:  # a subclass whose __init__() does not call this one's
+            self.reset()
+            valid = True
+        if valid:
             held = self._held
             for start in range(0, len(data), _TEXT_BLOCK):
                 _, held, fault = decode_piece(held, data[start : start + _TEXT_BLOCK])
                 if fault >= 0:
-                    self._valid = False
+                    self._valid = valid = False
                     break
             self._held = held
-        return self._valid
+        return valid
 
     @property
     def complete(self) -> bool:
         """Whether the text so far is valid and does not end inside a code point."""
-        return self._valid and not self._held
+        try:
+            return self._valid and not self._held
+        except AttributeError:  # see feed()
+            return True
 
     def reset(self) -> None:
         """Start a new text."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 from . import arguments, rules
 from ._fallback_bytes import OPCODES, as_bytes, decode_piece, flatten, offending, xor
 from .errors import ProtocolError
-from .frames import CloseCode, Frame
+from .frames import Frame
 from .rules import DEFAULT_MAX_SIZE
 
 if TYPE_CHECKING:
@@ -37,10 +37,6 @@ _SMALL_PIECE = 1 << 10
 # Size of the buffers that get_buffer() lends, and what may be asked for.
 _LENT_SIZE = 1 << 16
 _LENT_SIZE_MAX = 1 << 20
-
-# Buffers that were lent and came back: an idle connection keeps none.
-_returned: list[bytearray] = []
-_RETURNED_MAX = 4
 
 
 @cache
@@ -115,9 +111,12 @@ class _Decoder(Generic[Event]):
 
     __slots__ = (
         "_allowed_rsv",
+        "_compressed",
         "_error",
         "_first",
+        "_fragmented",
         "_in_use",
+        "_inflate",
         "_key",
         "_legal_inside",
         "_legal_outside",
@@ -130,32 +129,55 @@ class _Decoder(Generic[Event]):
         "_payload",
         "_pending",
         "_role",
+        "_text",
     )
 
-    def __init__(self, role: str, max_size: int | None, allowed_rsv: int) -> None:
-        self._masked = masked = arguments.check_role(role)
-        self._limit = arguments.check_max_size(max_size)
-        self._role = role
-        self._max_size = max_size
-        self._allowed_rsv = allowed_rsv
-        # The first bytes that are legal before a message, and after the first frame of one.
-        self._legal_outside = _legal_first_bytes(masked, allowed_rsv, False)
-        self._legal_inside = _legal_first_bytes(masked, allowed_rsv, True)
-        # A header, or a control frame, whose end has not arrived: at most 130 bytes.
-        self._pending = b""
-        # The frame of data that is under way: its first byte, the number of bytes that have not
-        # arrived, the key for the next of them (empty: not masked).
-        self._first = 0
-        self._missing = 0
-        self._key = b""
-        # Where its payload goes. getvalue() gives this storage itself, not a copy.
-        self._payload: BytesIO | _Text | None = None
-        # The buffer that get_buffer() lent last.
-        self._lent: memoryview | None = None
-        self._lent_storage: bytearray | None = None
-        # The error that ended the input.
-        self._error: ProtocolError | None = None
-        self._in_use = allocate_lock()
+    def __init__(
+        self,
+        role: str,
+        max_size: int | None,
+        allowed_rsv: int,
+        inflate: Callable[[bytes, int | None], Buffer] | None = None,
+    ) -> None:
+        in_use = getattr(self, "_in_use", None) or allocate_lock()
+        if not in_use.acquire(False):
+            raise _in_use()
+        try:
+            # Before anything is assigned: a call that fails changes nothing.
+            masked = arguments.check_role(role)
+            limit = arguments.check_max_size(max_size)
+            self._masked = masked
+            self._limit = limit
+            self._role = role
+            self._max_size = max_size
+            self._allowed_rsv = allowed_rsv
+            # The first bytes that are legal before a message, and after the first frame of one.
+            self._legal_outside = _legal_first_bytes(masked, allowed_rsv, False)
+            self._legal_inside = _legal_first_bytes(masked, allowed_rsv, True)
+            # A header, or a control frame, whose end has not arrived: at most 130 bytes.
+            self._pending = b""
+            # The frame of data that is under way: its first byte, the number of bytes that have not
+            # arrived, the key for the next of them (empty: not masked).
+            self._first = 0
+            self._missing = 0
+            self._key = b""
+            # Where its payload goes. getvalue() gives this storage itself, not a copy.
+            self._payload: BytesIO | _Text | None = None
+            # In a FrameDecoder, whether a message is under way whose last frame has not begun.
+            self._fragmented = False
+            # In a MessageDecoder, what the message under way is, and what inflates compressed ones.
+            self._text = False
+            self._compressed = False
+            self._inflate = inflate
+            # The buffer that get_buffer() lent last.
+            self._lent: memoryview | None = None
+            self._lent_storage: bytearray | None = None
+            # The error that ended the input.
+            self._error: ProtocolError | None = None
+            # Held during every call. Where there is none, __init__() was not called.
+            self._in_use = in_use
+        finally:
+            in_use.release()
 
     def __reduce__(self) -> NoReturn:
         # A copy would share what the original writes to.
@@ -164,12 +186,12 @@ class _Decoder(Generic[Event]):
     @property
     def role(self) -> str:
         """The side that this process plays, ``"client"`` or ``"server"``."""
-        return self._role
+        return getattr(self, "_role", None)  # type: ignore[return-value]  # None before __init__()
 
     @property
     def max_size(self) -> int | None:
         """The size limit in bytes, ``None`` for no limit."""
-        return self._max_size
+        return getattr(self, "_max_size", None)
 
     def feed(self, data: Buffer, /) -> list[Event]:
         """Decode bytes from the peer.
@@ -216,20 +238,11 @@ class _Decoder(Generic[Event]):
 
         """
         size = min(max(index(sizehint), _LENT_SIZE), _LENT_SIZE_MAX)
-        if not self._in_use.acquire(False):
-            raise _in_use()
+        self._enter()
         try:
-            if self._error is not None:
-                raise rules.failed_before(self._error)
             self._take_back()
-            if size > _LENT_SIZE:
-                storage = bytearray(size)
-            else:
-                try:
-                    storage = _returned.pop()
-                except IndexError:
-                    storage = bytearray(_LENT_SIZE)
-            self._lent_storage = storage
+            # A new one each time: whoever has had a view can reach its bytearray for ever.
+            self._lent_storage = storage = bytearray(size)
             self._lent = memoryview(storage)
             return self._lent
         finally:
@@ -251,11 +264,8 @@ class _Decoder(Generic[Event]):
             RuntimeError: another call to this decoder has not returned.
 
         """
-        if not self._in_use.acquire(False):
-            raise _in_use()
+        self._enter()
         try:
-            if self._error is not None:
-                raise rules.failed_before(self._error)
             nbytes = index(nbytes)
             storage = self._lent_storage
             if storage is None:
@@ -271,32 +281,36 @@ class _Decoder(Generic[Event]):
             self._in_use.release()
 
     def _feed(self, data: bytes | memoryview) -> list[Event]:
-        if not self._in_use.acquire(False):
-            raise _in_use()
+        self._enter()
         try:
-            if self._error is not None:
-                raise rules.failed_before(self._error)
             if self._lent is not None:
                 self._take_back()
             return self._run(data)
         finally:
             self._in_use.release()
 
+    def _enter(self) -> None:
+        """Begin a call that decodes or lends; the caller releases ``_in_use``."""
+        try:
+            entered = self._in_use.acquire(False)
+        except AttributeError:
+            raise RuntimeError("__init__() was not called") from None
+        if not entered:
+            raise _in_use()
+        if self._error is not None:
+            self._in_use.release()
+            raise rules.failed_before(self._error)
+
     def _take_back(self) -> None:
-        """End the loan of the buffer, and keep it for another if nobody else can still write to it."""
+        """End the loan of the buffer."""
         lent, self._lent = self._lent, None
-        storage, self._lent_storage = self._lent_storage, None
-        if lent is None or storage is None:
+        self._lent_storage = None
+        if lent is None:
             return
         try:
             lent.release()
-            if len(storage) == _LENT_SIZE and len(_returned) < _RETURNED_MAX:
-                # Refused while another view leads here.
-                del storage[-1:]
-                storage.append(0)
-                _returned.append(storage)
         except BufferError:
-            pass
+            return  # something was made of the view that it cannot take back
 
     def _run(self, data: bytes | memoryview) -> list[Event]:
         """Decode ``data``, and remember how it ended when it did not end well."""
@@ -308,12 +322,12 @@ class _Decoder(Generic[Event]):
             else:
                 for start in range(0, size, _BLOCK):
                     self._decode(bytes(data[start : start + _BLOCK]), events)
-        except ProtocolError as error:
-            self._fail(ProtocolError(str(error), error.code))
-            error.events = events
-            raise
         except BaseException as error:
-            self._fail(ProtocolError(f"interrupted by {type(error).__name__}", CloseCode.INTERNAL_ERROR))
+            # At once, and only then what may run somebody else's methods.
+            self._fail(ProtocolError(""))
+            self._error = rules.failure_of(error)
+            if isinstance(error, ProtocolError):
+                error.events = events
             raise
         return events
 
@@ -384,7 +398,7 @@ class FrameDecoder(_Decoder[Frame]):
     what has arrived, whatever length the header declares.
     """
 
-    __slots__ = ("_fragmented",)
+    __slots__ = ()
 
     def __init__(
         self,
@@ -398,8 +412,6 @@ class FrameDecoder(_Decoder[Frame]):
         super().__init__(
             role, max_size, (0x40 if rsv1 else 0) | (0x20 if rsv2 else 0) | (0x10 if rsv3 else 0)
         )
-        # Whether a message is under way whose last frame has not begun.
-        self._fragmented = False
 
     def _decode(self, data: bytes, events: list[Frame]) -> None:
         position = 0
@@ -489,7 +501,7 @@ class MessageDecoder(_Decoder["str | bytes | Frame"]):
     length a header declares and however small the fragments are.
     """
 
-    __slots__ = ("_compressed", "_inflate", "_text")
+    __slots__ = ()
 
     def __init__(
         self,
@@ -498,10 +510,7 @@ class MessageDecoder(_Decoder["str | bytes | Frame"]):
         max_size: int | None = DEFAULT_MAX_SIZE,
         inflate: Callable[[bytes, int | None], Buffer] | None = None,
     ) -> None:
-        super().__init__(role, max_size, 0 if inflate is None else 0x40)
-        self._inflate = inflate
-        self._text = False
-        self._compressed = False
+        super().__init__(role, max_size, 0 if inflate is None else 0x40, inflate)
 
     def _decode(self, data: bytes, events: list[str | bytes | Frame]) -> None:
         position = 0

@@ -1,7 +1,7 @@
 # cython: language_level=3, binding=False
 """The compiled backend of wsfast: the names of its pure-Python twin, over the kernels in csrc/.
 
-``wsfast._fallback`` documents every name; what is here returns and raises the same. The parts:
+``wsfast._fallback`` documents every name in full; what is here returns and raises the same. The parts:
 
 - ``_buffers.pxi``: bytes in, whatever object holds them
 - ``_text.pxi``: UTF-8 to ``str`` and back
@@ -137,7 +137,7 @@ def available_isas():
 def _select(name):
     """Make the named kernel set the active one for the whole process (tests do)."""
     global isa
-    cdef bytes encoded = name.encode()
+    cdef bytes encoded = name.encode("utf-8", "surrogateescape")
     if wsf_select(encoded) == NULL:
         raise ImportError(
             f"WSFAST_ISA={name} is unknown or not supported by this CPU; available:"

@@ -85,6 +85,10 @@ cdef object masked_text(const wsf_kernels *k, const uint8_t *source, size_t n, w
 
 
 def decode_utf8(data, /):
+    """Decode UTF-8, as bytes.decode() does, and with its UnicodeDecodeError.
+
+    data: a bytes-like object of any length. In full: help(wsfast._fallback.decode_utf8).
+    """
     cdef const wsf_kernels *k = wsf_active()
     cdef Source source
     cdef PyObject *made
@@ -111,6 +115,10 @@ def decode_utf8(data, /):
 
 
 def is_utf8(data, /):
+    """Tell whether bytes are UTF-8 text, whole and valid (RFC 3629).
+
+    data: a bytes-like object of any length. In full: help(wsfast._fallback.is_utf8).
+    """
     cdef const wsf_kernels *k = wsf_active()
     cdef Source source
     cdef size_t valid
@@ -128,14 +136,26 @@ def is_utf8(data, /):
 
 
 cdef class Utf8Validator:
+    """Validates UTF-8 that arrives in pieces, cut anywhere (RFC 6455 §8.1).
+
+    In full: help(wsfast._fallback.Utf8Validator).
+    """
+
     cdef wsf_utf8_stream stream
     cdef bint valid
 
     def __cinit__(self):
         self.valid = True
 
+    def __init__(self):
+        pass
+
+    def __reduce__(self):
+        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
+
     @cython.critical_section
     def feed(self, data, /):
+        """Take the next bytes; tell whether all so far can be the beginning of a valid text."""
         cdef Source source
         borrow(data, &source, b"data")
         if self.valid:
@@ -145,10 +165,12 @@ cdef class Utf8Validator:
 
     @property
     def complete(self):
+        """Whether all so far is valid, and ends at a code point boundary."""
         return self.valid and self.stream.held_length == 0
 
     @cython.critical_section
     def reset(self):
+        """Begin a new text."""
         memset(&self.stream, 0, sizeof(self.stream))
         self.valid = True
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from .frames import Opcode
 
 __all__ = [
+    "bad_entropy",
     "bad_mask_length",
     "bad_mask_type",
     "bad_nbytes",
@@ -71,28 +72,39 @@ def bad_nbytes(nbytes: int, size: int) -> ValueError:
     return ValueError(f"nbytes must be between 0 and {size}, the size of the buffer, not {nbytes}")
 
 
+def bad_entropy(n: int) -> RuntimeError:
+    """``os.urandom()`` has been replaced, by a test-suite say, with what is no source of keys."""
+    return RuntimeError(f"os.urandom({n}) did not return {n} bytes")
+
+
+# The value of an instance of a subclass of int is what int itself says it is: int.__index__() gives
+# that, as the C API does, whatever methods the subclass overrides.
+
+
 def check_opcode(opcode: object, fin: bool, rsv1: bool) -> int:
     """Return ``opcode`` as an ``int``; raise if such a frame cannot be sent."""
     if not isinstance(opcode, int):
         raise TypeError(f"opcode must be an int, not {type(opcode).__name__}")
-    if opcode not in _KNOWN_OPCODES:
-        raise ValueError(f"opcode must be one of {_OPCODES}, not {int(opcode)}")
-    if opcode >= Opcode.CLOSE:
-        name = Opcode(opcode).name.lower()
+    number = int.__index__(opcode)
+    if number not in _KNOWN_OPCODES:
+        raise ValueError(f"opcode must be one of {_OPCODES}, not {number}")
+    if number >= Opcode.CLOSE:
+        name = Opcode(number).name.lower()
         if not fin:
             raise ValueError(f"{name} frame cannot be fragmented: fin must be true (RFC 6455 §5.5)")
         if rsv1:
             raise ValueError(f"{name} frame cannot be compressed: rsv1 must be false (RFC 7692 §6.1)")
-    return int(opcode)
+    return number
 
 
 def check_offset(offset: object) -> int:
     """Return the key phase, 0 to 3, for an ``offset`` of bytes that are masked already."""
     if not isinstance(offset, int):
         raise TypeError(f"offset must be an int, not {type(offset).__name__}")
-    if offset < 0:
-        raise ValueError(f"offset must be 0 or more, not {offset}")
-    return offset & 3
+    number = int.__index__(offset)
+    if number < 0:
+        raise ValueError(f"offset must be 0 or more, not {number}")
+    return number & 3
 
 
 def check_role(role: object) -> bool:
@@ -110,6 +122,7 @@ def check_max_size(max_size: object) -> int:
         return (1 << 63) - 1
     if not isinstance(max_size, int):
         raise TypeError(f"max_size must be an int or None, not {type(max_size).__name__}")
-    if max_size < 0:
-        raise ValueError(f"max_size must be 0 or more, or None for no limit, not {max_size}")
-    return min(int(max_size), (1 << 63) - 1)
+    number = int.__index__(max_size)
+    if number < 0:
+        raise ValueError(f"max_size must be 0 or more, or None for no limit, not {number}")
+    return min(number, (1 << 63) - 1)

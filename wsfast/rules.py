@@ -16,6 +16,7 @@ __all__ = [
     "DEFAULT_MAX_SIZE",
     "close_payload_fault",
     "failed_before",
+    "failure_of",
     "first_bytes_fault",
     "length_fault",
     "size_fault",
@@ -124,3 +125,25 @@ def close_payload_fault(payload: bytes) -> ProtocolError | None:
 def failed_before(error: ProtocolError) -> ProtocolError:
     """Refuse input to a decoder that has raised ``error``: the stream cannot be resumed."""
     return ProtocolError(f"the decoder takes no input after an error: {error}", error.code)
+
+
+def failure_of(error: BaseException) -> ProtocolError:
+    """Return what is to be remembered of ``error``, which ended the input of a decoder.
+
+    It is a new object, for ``error`` itself leads to the frames of its traceback. A subclass of
+    :class:`ProtocolError` that somebody else raised may lack a usable ``code`` or text: that counts
+    as 1002, or as no text.
+    """
+    if not isinstance(error, ProtocolError):
+        return ProtocolError(f"interrupted by {type(error).__name__}", 1011)
+    try:
+        text = str(error)
+    except Exception:
+        text = ""
+    try:
+        code: object = error.code
+    except Exception:
+        code = None
+    if not isinstance(code, int) or not 1000 <= int.__index__(code) <= 4999:
+        code = 1002
+    return ProtocolError(text, code)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,27 +17,33 @@ from typing import Any
 import pytest
 
 import wsfast
+from wsfast.cli.bench import _print_tables
 
 Done = subprocess.CompletedProcess[str]
 
 
-def call(*arguments: str, cwd: Path | None = None, **environ: str) -> Done:
-    """Run ``python ARGUMENTS`` with this wsfast."""
+def environment(**environ: str) -> dict[str, str]:
     path = [str(Path(wsfast.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
     inherited = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "PYTHONSAFEPATH")}
+    return {**inherited, "PYTHONPATH": os.pathsep.join(path), "PYTHONIOENCODING": "utf-8", **environ}
+
+
+def call(*arguments: str, cwd: Path | None = None, stdin: str = "", **environ: str) -> Done:
+    """Run ``python ARGUMENTS`` with this wsfast."""
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=cwd,
-        env={**inherited, "PYTHONPATH": os.pathsep.join(path), "PYTHONIOENCODING": "utf-8", **environ},
+        env=environment(**environ),
+        input=stdin,
         capture_output=True,
         encoding="utf-8",
         timeout=120,
     )
 
 
-def command(*arguments: str, cwd: Path | None = None, **environ: str) -> Done:
+def command(*arguments: str, cwd: Path | None = None, stdin: str = "", **environ: str) -> Done:
     """Run ``python -m wsfast ARGUMENTS``."""
-    return call("-m", "wsfast", *arguments, cwd=cwd, **environ)
+    return call("-m", "wsfast", *arguments, cwd=cwd, stdin=stdin, **environ)
 
 
 # ---- The command as such -------------------------------------------------------------------------
@@ -64,6 +72,63 @@ def test_wrong_arguments(arguments: list[str]) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes break in another way")
+@pytest.mark.parametrize(
+    "arguments",
+    [["info"], ["info", "--json"], ["--help"], ["run", "--help"], ["--version"], ["bench", "--quick"]],
+    ids=" ".join,
+)
+def test_nobody_reads(tmp_path: Path, arguments: list[str]) -> None:
+    """A pipe whose reader has gone: neither a traceback nor a complaint at the interpreter's end."""
+    for name in ("websockets", "aiohttp", "wsproto"):  # for a shorter bench
+        (tmp_path / f"{name}.py").write_text(f"raise ModuleNotFoundError('hidden', name={name!r})\n")
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "wsfast", *arguments],
+            cwd=tmp_path,
+            env=environment(PYTHONUNBUFFERED=""),  # argparse passes over what fails at once
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            timeout=120,
+        )
+    finally:
+        os.close(writer)
+    assert done.returncode == 1
+    if arguments[0] == "bench":
+        assert all(re.match("decoding|encoding", line) for line in done.stderr.splitlines())
+    else:
+        assert done.stderr == ""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no such device")
+def test_nothing_can_be_written() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "wsfast", "info"],
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            timeout=120,
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("python -m wsfast: cannot write to standard output: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["info", "run", "bench"])
+@pytest.mark.parametrize(("extension", "isa"), [("yes", ""), ("", "sse9"), ("0", "scalar")])
+def test_wrong_environment(name: str, extension: str, isa: str) -> None:
+    """The package cannot be imported, so that it is runpy who says so; in one line nevertheless."""
+    done = command(name, WSFAST_EXTENSION=extension, WSFAST_ISA=isa)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert (f"WSFAST_ISA={isa} " if isa else f"not {extension!r}") in line
+
+
 # ---- info ----------------------------------------------------------------------------------------
 
 
@@ -89,10 +154,30 @@ def test_info_without_the_extension() -> None:
     found = json.loads(command("info", "--json", WSFAST_EXTENSION="0", WSFAST_ISA="").stdout)
     assert (found["backend"], found["isa"], found["available_isas"]) == ("python", "python", ["python"])
     assert found["no_extension"] == "WSFAST_EXTENSION=0 rules it out"
+    assert found["rebuild"] is None
     assert (
         "no C here    WSFAST_ISA=python rules it out"
         in command("info", WSFAST_EXTENSION="", WSFAST_ISA="python").stdout
     )
+
+
+def test_info_tells_how_to_get_the_extension(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'wsfast._speedups':\n"
+        "            raise ModuleNotFoundError('not built', name=name)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+    )
+    path = os.pathsep.join([str(tmp_path), environment()["PYTHONPATH"]])
+    done = command("info", PYTHONPATH=path, WSFAST_EXTENSION="", WSFAST_ISA="")
+    assert "  no C here    this installation does not have it (not built)\n" in done.stdout
+    rebuild = "WSFAST_EXTENSION=1 pip install --force-reinstall --no-cache-dir --no-binary wsfast wsfast"
+    assert f"  to build it  {rebuild}\n" in done.stdout
+    done = command("info", PYTHONPATH=path, WSFAST_EXTENSION="", WSFAST_ISA="sse9")
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert "WSFAST_ISA=sse9 needs the compiled backend" in done.stderr
 
 
 # ---- run -----------------------------------------------------------------------------------------
@@ -161,6 +246,26 @@ def test_run_folders_and_archives(folder: Path, program: list[str]) -> None:
     assert found == expected
 
 
+@pytest.mark.parametrize("program", [["-", "a", "-v"], ["-"]], ids=" ".join)
+def test_run_standard_input(folder: Path, program: list[str]) -> None:
+    source = PROGRAM + "print(repr(sys.stdin.read()))\n"
+    expected = call(*program, cwd=folder, stdin=source)
+    done = command("run", *program, cwd=folder, stdin=source)
+    assert done.stderr == expected.stderr == ""
+    assert done.stdout == expected.stdout
+
+
+CODE = "import sys; print(sys.argv, sys.path[0], __name__, __spec__, __loader__, sorted(globals()))"
+
+
+@pytest.mark.parametrize("program", [["-c", CODE, "a", "-v"], [f"-c{CODE}", "-m", "x"]], ids=["-c", "-cCODE"])
+def test_run_code(folder: Path, program: list[str]) -> None:
+    expected = call(*program, cwd=folder)
+    done = command("run", *program, cwd=folder)
+    assert done.stderr == expected.stderr == ""
+    assert done.stdout == expected.stdout
+
+
 def test_run_after_two_dashes(folder: Path) -> None:
     found = json.loads(command("run", "--", "app.py", "-v", cwd=folder).stdout)
     assert found["argv"] == ["app.py", "-v"]
@@ -193,6 +298,19 @@ def test_run_ends_like_python(tmp_path: Path, source: str, how: list[str]) -> No
     assert done.stderr == re.sub(r'  File "[^"]*runpy.*\n(    .*\n)*', "", expected.stderr)
 
 
+@pytest.mark.parametrize("source", ENDS[:7], ids=range(7))
+@pytest.mark.parametrize("how", ["-c", "-"])
+def test_run_text_ends_like_python(source: str, how: str) -> None:
+    program, stdin = (["-c", source], "") if how == "-c" else (["-"], source + "\n")
+    expected = call(*program, stdin=stdin)
+    done = command("run", *program, stdin=stdin)
+    assert done.returncode == expected.returncode
+    assert done.stdout == expected.stdout
+    # Without the lines of the source, which later versions show and earlier ones do not have.
+    assert re.findall(r"^\S.*", done.stderr, re.M) == re.findall(r"^\S.*", expected.stderr, re.M)
+    assert "wsfast" not in done.stderr
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_run_interrupted(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text("raise KeyboardInterrupt\n")
@@ -213,10 +331,12 @@ def test_run_cannot_start(tmp_path: Path, program: list[str]) -> None:
 
 
 def test_run_without_a_program() -> None:
-    for arguments in (["run"], ["run", "-v"], ["run", "-m"]):
+    for arguments in (["run"], ["run", "-v"], ["run", "-m"], ["run", "-c"]):
         done = command(*arguments)
         assert done.returncode == 2
-        assert done.stderr == "python -m wsfast run: a program or '-m MODULE' is missing; see --help\n"
+        assert done.stderr == (
+            "python -m wsfast run: a program, '-m MODULE', '-c CODE' or '-' is missing; see --help\n"
+        )
 
 
 def test_run_installs(tmp_path: Path) -> None:
@@ -269,6 +389,91 @@ def test_bench(tmp_path: Path) -> None:
     figures = json.loads((tmp_path / "figures.json").read_text())
     check_figures(figures)
     assert (figures["backend"], figures["isa"]) == (wsfast.backend, wsfast.isa)
+
+
+def test_bench_cannot_write(tmp_path: Path) -> None:
+    """It says so before it measures, and an interrupted run does not cost the figures of the last one."""
+    for path in (tmp_path / "nowhere" / "x.json", tmp_path):
+        done = command("bench", "--quick", "--json", str(path))
+        assert (done.returncode, done.stdout) == (2, "")
+        (line,) = done.stderr.splitlines()
+        assert line.startswith(f"python -m wsfast bench: cannot write to {str(path)!r}: ")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize("stage", ["decoding ticker", "loopback, round trips, 64 B"])
+def test_bench_interrupted(tmp_path: Path, stage: str) -> None:
+    """Ctrl-C, which a terminal sends to the servers too: one line."""
+    if "loopback" in stage:
+        pytest.importorskip("websockets")
+    figures = tmp_path / "figures.json"
+    figures.write_text("of the last time")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "wsfast", "bench", "--quick", "--json", str(figures)],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        start_new_session=True,
+    )
+    with process:
+        assert process.stderr is not None
+        assert process.stdout is not None
+        for line in process.stderr:
+            if line.rstrip() == stage:
+                break
+        os.killpg(process.pid, signal.SIGINT)
+        start = time.monotonic()
+        rest = process.stderr.read().splitlines()
+        assert process.stdout.read() == ""
+    assert process.returncode == 130
+    assert rest == ["python -m wsfast bench: interrupted"]
+    assert time.monotonic() - start < 8  # less than a server waits for a peer that does not answer
+    assert figures.read_text() == "of the last time"
+
+
+def terminal_output(figures: dict[str, Any], columns: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    with monkeypatch.context() as patch:
+        terminal = Terminal()
+        patch.setattr(sys, "stdout", terminal)
+        patch.setenv("COLUMNS", str(columns))
+        _print_tables(figures)
+    return terminal.getvalue().splitlines()
+
+
+def test_bench_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They fit the terminal, and columns end below each other."""
+    peers = {"websockets": "17.4", "aiohttp": "3.14.5", "wsproto": "1.3.2"}
+    names = ["wsfast C (sse4.1)", "wsfast Python", *peers]
+    seconds = dict(zip(names, [1.234e-4, 4.567e-2, 5e-3, 1e-4, 2e-2], strict=True))
+    entry = {"content": "chat-cyrillic-16k", "bytes": 16384, "direction": "c2s", "seconds": seconds}
+    figures: dict[str, Any] = {
+        "wsfast": "1",
+        "python": "CPython 3",
+        "machine": "x",
+        "missing": {},
+        "busy": None,
+        "backend": "c",
+        "repeats": 3,
+        "contenders": {**dict.fromkeys(names, ""), **peers},
+        "decoding": [entry, entry],
+        "encoding": [entry],
+        "loopback": [],
+    }
+    wide = terminal_output(figures, 125, monkeypatch)
+    assert wide == terminal_output(figures, 300, monkeypatch)
+    narrow = terminal_output(figures, 80, monkeypatch)
+    assert 80 < max(map(len, wide)) <= 120
+    assert max(map(len, narrow)) <= 80
+    assert len(narrow) == len(wide) + 2 + 3  # a second line for titles, and one for each row's name
+    start = next(i for i, line in enumerate(narrow) if "wsfast C" in line)
+    assert narrow[start + 1].split() == ["(sse4.1)", "Python", "17.4", "3.14.5", "1.3.2"]
+    assert narrow[start + 2] == "chat-cyrillic-16k, 16 KiB, masked"
+    assert len(narrow[start + 3]) >= len(narrow[start + 1].rstrip())
 
 
 def test_bench_with_nothing_else(tmp_path: Path) -> None:

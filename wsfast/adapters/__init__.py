@@ -48,6 +48,8 @@ HOSTS = ("websockets",)
 
 _lock = RLock()
 _installed: dict[str, Adapter] = {}
+# The call that each of them is the work of, so that no other undoes it.
+_done_by: dict[str, Installation] = {}
 
 
 class AdapterError(WSFastError):
@@ -56,6 +58,8 @@ class AdapterError(WSFastError):
 
 class Installation:
     """What one call of :func:`install` did; as a context manager, undoes that on exit.
+
+    What has been undone since, and perhaps done again by another call, is left alone.
 
     Attributes:
         hosts: the libraries that this call adapted; those that were adapted before are not among them.
@@ -78,8 +82,10 @@ class Installation:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.hosts:
-            uninstall(*self.hosts)
+        with _lock:
+            mine = [host for host in self.hosts if _done_by.get(host) is self]
+            if mine:
+                uninstall(*mine)
 
 
 def install(*hosts: str) -> Installation:
@@ -113,7 +119,9 @@ def install(*hosts: str) -> Installation:
             if done:
                 uninstall(*reversed(done))
             raise
-        return Installation(tuple(done))
+        installation = Installation(tuple(done))
+        _done_by.update(dict.fromkeys(done, installation))
+        return installation
 
 
 def uninstall(*hosts: str) -> None:
@@ -131,6 +139,7 @@ def uninstall(*hosts: str) -> None:
             if host in _installed:
                 _installed[host].uninstall()
                 del _installed[host]
+                _done_by.pop(host, None)
 
 
 def installed() -> tuple[str, ...]:

@@ -20,6 +20,9 @@ stays with the library: only what clients read and servers send goes through wsf
 Two things are stricter than in the library: a payload length that is not in its shortest form fails
 the connection with 1002, as RFC 6455 §5.2 demands; and sending a ``memoryview`` of items wider than a
 byte is a ``TypeError``, instead of a frame with a wrong length.
+
+One thing is more lenient: a server can send a ``memoryview`` that is not contiguous, as a client can in
+the library too; there it is a ``BufferError``.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from .. import __version__, backend, isa
+from ._output import output
 
 __all__ = ["main"]
 
@@ -37,8 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: what follows the name of the program; ``None`` for ``sys.argv[1:]``.
 
     Returns:
-        The exit code: 0, or 1 if the command could not do its work. Wrong arguments raise
-        ``SystemExit(2)``, and ``run`` ends as the program that it runs.
+        The exit code: 0, 1 if the command could not do its work, 2 for an argument that it cannot
+        use, 130 if it was interrupted. ``run`` ends as the program that it runs.
+
+    Raises:
+        SystemExit: wrong arguments, with code 2; standard output that cannot be written to, with 1.
 
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -48,11 +52,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from .run import split
 
         given, program = split(given)
-    options = _parser().parse_args(given)
-    if options.command == "run":
-        options.program = program
+    with output():  # --help
+        options = _parser().parse_args(given)
     command = import_module(f"{__name__}.{options.command}")
-    return int(command.execute(options))
+    if options.command == "run":
+        # Neither its interrupts nor its output are ours to deal with.
+        options.program = program
+        return int(command.execute(options))
+    try:
+        return int(command.execute(options))
+    except KeyboardInterrupt:
+        print(f"python -m wsfast {options.command}: interrupted", file=sys.stderr)
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import json
 import os
 import platform
+import shutil
 import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
 from .. import __version__, _backend, installed, parse_header, traffic, uninstall
+from ._output import output
 from .peers import Contender, contenders
 
 __all__ = ["configure", "execute", "measure"]
@@ -35,7 +38,7 @@ _QUICK = ["ws-ticker-c2s", "websockets-chat-c2s", "ws-chat-ascii-16k-c2s"]
 _TO_ENCODE = ["ws-ticker-c2s", "chromium-json-4k-c2s"]
 
 _CAVEAT = """\
-Best of {repeats} interleaved runs, one core; in brackets how much longer than the first column.
+Best of {repeats} interleaved runs on one core; in brackets: times the first column.
 """
 
 
@@ -57,28 +60,51 @@ Every contender's result is compared with what was sent before anything is timed
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Measure, then print."""
-    progress = _Progress()
-    try:
-        figures = measure(options.quick, progress)
-    finally:
-        progress.end()
-    if options.json == "-":
-        print(json.dumps(figures, indent=2))
-        return 0
-    _print_tables(figures)
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump(figures, file, indent=2)
-            file.write("\n")
+    """Measure, then print; 2 if the file cannot be written to."""
+    with contextlib.ExitStack() as files:
+        file = None
+        if options.json not in (None, "-"):
+            # Before the work, not after it; what the file holds already stays until there is something new.
+            try:
+                file = files.enter_context(open(options.json, "w", encoding="utf-8", opener=_open))
+            except OSError as exc:
+                return _cannot_write(options.json, exc)
+        progress = _Progress()
+        try:
+            figures = measure(options.quick, progress)
+        finally:
+            progress.end()
+        text = json.dumps(figures, indent=2)
+        if file is not None:
+            try:
+                if os.path.isfile(options.json):
+                    file.truncate(0)
+                print(text, file=file, flush=True)
+            except OSError as exc:
+                return _cannot_write(options.json, exc)
+    with output():
+        if options.json == "-":
+            print(text)
+        else:
+            _print_tables(figures)
     return 0
+
+
+def _open(path: str, flags: int) -> int:
+    """As ``open()`` does it, but for emptying the file."""
+    return os.open(path, flags & ~os.O_TRUNC, 0o666)
+
+
+def _cannot_write(path: str, error: OSError) -> int:
+    print(f"python -m wsfast bench: cannot write to {path!r}: {error.strerror}", file=sys.stderr)
+    return 2
 
 
 class _Progress:
     """One line on stderr that changes; on anything but a terminal, one line a stage."""
 
     def __init__(self) -> None:
-        self.terminal = sys.stderr.isatty()
+        self.terminal = sys.stderr is not None and sys.stderr.isatty()
         self.last = ""
 
     def __call__(self, text: str) -> None:
@@ -330,8 +356,22 @@ def _ratio(ratio: float) -> str:
 
 
 def _print_table(rows: list[list[str]]) -> None:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        cells = [row[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        print("  ".join(cells).rstrip())
+    """Print a table; on a terminal that is too narrow for it, each row's name on a line of its own."""
+    lines = _align(rows)
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    if terminal and max(map(len, lines)) > shutil.get_terminal_size().columns:
+        # The second word of a title, its version, goes below the first.
+        titles = [[title.rpartition(" ")[i] for title in rows[0][1:]] for i in (0, 2)]
+        aligned = _align([["", *cells] for cells in (*titles, *(row[1:] for row in rows[1:]))])
+        lines = aligned[:2]
+        for row, line in zip(rows[1:], aligned[2:], strict=True):
+            lines += [row[0], line]
+    print("\n".join(lines))
+
+
+def _align(rows: list[list[str]]) -> list[str]:
+    """Make lines of rows, the first column to the left and the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows
+    ]

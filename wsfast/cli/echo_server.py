@@ -8,6 +8,7 @@ it answers with the CPU time in seconds that its process has used.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import time
 from typing import Any
@@ -17,14 +18,17 @@ __all__: list[str] = []
 
 async def _serve() -> None:
     from websockets.asyncio.server import serve
+    from websockets.exceptions import ConnectionClosed
 
     async def handler(connection: Any) -> None:
         echo = connection.request.path == "/echo"
-        async for message in connection:
-            if message == "cpu?":
-                await connection.send(repr(time.process_time()))
-            elif echo:
-                await connection.send(message)
+        # A client that was interrupted is nothing to report.
+        with contextlib.suppress(ConnectionClosed):
+            async for message in connection:
+                if message == "cpu?":
+                    await connection.send(repr(time.process_time()))
+                elif echo:
+                    await connection.send(message)
 
     async with serve(handler, "127.0.0.1", 0) as server:
         print(next(iter(server.sockets)).getsockname()[1], flush=True)

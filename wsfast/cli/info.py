@@ -10,6 +10,7 @@ from typing import Any
 
 from .. import __version__, _backend
 from ..adapters import HOSTS, AdapterError, adapter, installed
+from ._output import output
 
 __all__ = ["configure", "execute", "report"]
 
@@ -26,14 +27,22 @@ which WebSocket libraries are installed that wsfast.install() and 'run' can spee
 def execute(options: argparse.Namespace) -> int:
     """Print the report."""
     found = report()
-    if options.json:
-        print(json.dumps(found, indent=2))
-        return 0
+    with output():
+        if options.json:
+            print(json.dumps(found, indent=2))
+        else:
+            _print(found)
+    return 0
+
+
+def _print(found: dict[str, Any]) -> None:
     print(f"wsfast {found['version']}")
     print(f"  backend      {found['backend']}, kernels: {found['isa']}")
     print(f"  available    {', '.join(found['available_isas'])}")
     if found["no_extension"]:
         print(f"  no C here    {found['no_extension']}")
+    if found["rebuild"]:
+        print(f"  to build it  {found['rebuild']}")
     print(f"  Python       {found['python']} on {found['platform']}")
     print()
     print("Libraries that wsfast can speed up")
@@ -47,7 +56,6 @@ def execute(options: argparse.Namespace) -> int:
             print(f"    wsfast.install({name!r}) replaces")
             for hook in library["replaces"]:
                 print(f"      {hook}")
-    return 0
 
 
 def report() -> dict[str, Any]:
@@ -58,6 +66,7 @@ def report() -> dict[str, Any]:
         "isa": _backend.isa,
         "available_isas": list(_backend.available_isas()),
         "no_extension": _why_not_compiled(),
+        "rebuild": _backend.REBUILD if _backend.missing_extension is not None else None,
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "platform": f"{platform.system()} {platform.machine()}",
         "libraries": [_library(name) for name in HOSTS],
@@ -72,7 +81,7 @@ def _why_not_compiled() -> str | None:
         value = os.environ.get(name, "")
         if value:
             return f"{name}={value} rules it out"
-    return f"this installation does not have it ({_backend.missing_extension}): install a platform wheel"
+    return f"this installation does not have it ({_backend.missing_extension})"
 
 
 def _library(name: str) -> dict[str, Any]:

@@ -82,6 +82,9 @@ def _server(*flags: str) -> Iterator[int]:
         stdout=subprocess.PIPE,
         env=environ,
         text=True,
+        # Ctrl-C is for this process, which ends the servers by closing their input.
+        start_new_session=True,
+        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
     )
     if process.stdin is None or process.stdout is None:
         raise OSError("no pipes to the server")
@@ -139,9 +142,12 @@ def measure(quick: bool, progress: Callable[[str], object]) -> list[dict[str, An
         ("round trips", "/echo", _ping_pong, 4096, 800 if quick else 1500),
     ]
     results = []
-    with _server() as before, _server("--install") as after:
+    with _server() as before, _server("--install") as after, contextlib.ExitStack() as sockets:
         for traffic, path, send, size, count in cases:
             clients = [_Client(port, path) for port in (before, after)]
+            for client in clients:
+                # If this ends early, the servers must not wait for an answer to their goodbye.
+                sockets.enter_context(client.socket)
             best_cpu = [float("inf")] * 2
             best_time = [float("inf")] * 2
             for block in range(blocks + 1):

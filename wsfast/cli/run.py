@@ -8,9 +8,10 @@ import io
 import os
 import pkgutil
 import sys
+import textwrap
 import zipimport
 from collections.abc import Callable
-from importlib.machinery import ModuleSpec, SourceFileLoader, SourcelessFileLoader
+from importlib.machinery import BuiltinImporter, ModuleSpec, SourceFileLoader, SourcelessFileLoader
 from types import CodeType, ModuleType, TracebackType
 from typing import Any
 
@@ -20,15 +21,20 @@ from ..adapters import HOSTS, AdapterError, adapter, install
 __all__ = ["configure", "execute", "split"]
 
 _WITH_VALUE = ("--only",)
+# A module and code: they follow at once, or as the next argument.
+_KINDS = ("-m", "-c")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
-    parser.usage = "python -m wsfast run [-v] [--only LIBRARY] (PROGRAM | -m MODULE) [ARGUMENT ...]"
+    parser.usage = (
+        "python -m wsfast run [-v] [--only LIBRARY] (PROGRAM | -m MODULE | -c CODE | -) [ARGUMENT ...]"
+    )
     parser.description = f"""\
 Run a Python program, unchanged, with wsfast at work in the WebSocket library that it uses
 ({", ".join(HOSTS)}). Everything else is as 'python PROGRAM' or 'python -m MODULE' would have it:
-sys.argv, sys.path, __main__, the exit code, tracebacks.
+sys.argv, sys.path, __main__, the exit code, tracebacks. '-' is a program on standard input, which is
+read to its end: it is not a prompt.
 
 Only this process is affected. If the program starts others (uvicorn --workers), call
 wsfast.install() in the application instead.
@@ -56,7 +62,7 @@ def split(given: list[str]) -> tuple[list[str], list[str]]:
         argument = given[position]
         if argument == "--":
             return given[:position], given[position + 1 :]
-        if argument == "-" or argument[:2] == "-m" or not argument.startswith("-"):
+        if argument == "-" or argument[:2] in _KINDS or not argument.startswith("-"):
             break
         position += 2 if argument in _WITH_VALUE else 1
     return given[:position], given[position:]
@@ -65,11 +71,15 @@ def split(given: list[str]) -> tuple[list[str], list[str]]:
 def execute(options: argparse.Namespace) -> int:
     """Install the drop-ins and run the program; return 0 if it runs to its end."""
     program: list[str] = options.program
-    if not program or (program[0] == "-m" and len(program) < 2):
-        print("python -m wsfast run: a program or '-m MODULE' is missing; see --help", file=sys.stderr)
+    if not program or (program[0] in _KINDS and len(program) < 2):
+        print(
+            "python -m wsfast run: a program, '-m MODULE', '-c CODE' or '-' is missing; see --help",
+            file=sys.stderr,
+        )
         return 2
-    if program[0] != "-m" and program[0].startswith("-m"):
-        program[:1] = ["-m", program[0][2:]]
+    kind = program[0][:2]
+    if kind in _KINDS and kind != program[0]:
+        program[:1] = [kind, program[0][2:]]
     try:
         done = install(*(options.only or ()))
     except AdapterError as exc:
@@ -83,8 +93,13 @@ def execute(options: argparse.Namespace) -> int:
             print(f"wsfast has nothing to speed up here: it knows {', '.join(HOSTS)}", file=sys.stderr)
     _hide_callers()
     try:
-        if program[0] == "-m":
+        if kind == "-m":
             start = _module(program[1], program[2:])
+        elif kind == "-c":
+            start = _text(program[1], "<string>", program[2:])
+        elif program[0] == "-":
+            # As bytes: they may say in what encoding they are.
+            start = _text(b"" if sys.stdin is None else sys.stdin.buffer.read(), "<stdin>", program[1:])
         else:
             start = _file(program[0], program[1:])
     except _CannotStartError as exc:
@@ -100,6 +115,15 @@ class _CannotStartError(Exception):
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
         self.code = code
+
+
+def _text(source: str | bytes, name: str, arguments: list[str]) -> Callable[[], object]:
+    """Prepare ``python -c SOURCE ARGUMENTS``, or ``python - ARGUMENTS`` with the source as bytes."""
+    sys.argv[:] = ["-" if isinstance(source, bytes) else "-c", *arguments]
+    _set_folder("")
+    if isinstance(source, str) and sys.version_info >= (3, 14):
+        source = textwrap.dedent(source)
+    return _starter(source, name, None, BuiltinImporter)
 
 
 def _file(path: str, arguments: list[str]) -> Callable[[], object]:
@@ -159,7 +183,7 @@ def _module(name: str, arguments: list[str]) -> Callable[[], object]:
 
 
 def _starter(
-    code: bytes | CodeType | None, file: str, spec: ModuleSpec | None, loader: object
+    code: str | bytes | CodeType | None, file: str, spec: ModuleSpec | None, loader: object
 ) -> Callable[[], object]:
     """Make the program the ``__main__`` module, for good: threads and exit handlers may outlive its code."""
     main = ModuleType("__main__")
@@ -171,12 +195,16 @@ def _starter(
         __spec__=spec,
         __builtins__=__builtins__,
     )
+    if isinstance(code, str):  # that of -c
+        del main.__file__, main.__cached__
     if sys.version_info < (3, 14):
         main.__annotations__ = {}
 
     def start() -> None:
         sys.modules["__main__"] = main
-        compiled: Any = compile(code, file, "exec", dont_inherit=True) if isinstance(code, bytes) else code
+        compiled: Any = code
+        if isinstance(code, (str, bytes)):
+            compiled = compile(code, file, "exec", dont_inherit=True)
         exec(compiled, main.__dict__)
 
     return start

@@ -1,0 +1,41 @@
+"""Standard output that may go away: ``python -m wsfast info | head -1``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
+__all__ = ["output"]
+
+
+@contextlib.contextmanager
+def output() -> Iterator[None]:
+    """Write to standard output within, and see to it that everything has arrived at the end.
+
+    Raises:
+        SystemExit: it did not: code 1, without a word if the reader had enough, otherwise with the reason.
+
+    """
+    try:
+        try:
+            yield
+        finally:
+            # Not left to the end of the interpreter, which complains where nobody can help it.
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        _give_up()
+        raise SystemExit(1) from None
+    except OSError as exc:
+        _give_up()
+        raise SystemExit(f"python -m wsfast: cannot write to standard output: {exc.strerror}") from None
+
+
+def _give_up() -> None:
+    """Lead what is still in the stream's buffer to nowhere, or the interpreter would try once more."""
+    with contextlib.suppress(OSError, ValueError):  # not a file: a test's, or an embedder's
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
