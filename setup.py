@@ -154,7 +154,8 @@ def extensions(policy: str) -> list[Extension]:
     from Cython.Build import cythonize
 
     coverage = switch("WSFAST_COVERAGE")
-    macros: list[tuple[str, str | None]] = [("CYTHON_USE_MODULE_STATE", "1")]
+    # What belongs to the module, and its types, are each interpreter's own.
+    macros: list[tuple[str, str | None]] = [("CYTHON_USE_MODULE_STATE", "1"), ("CYTHON_USE_TYPE_SPECS", "1")]
     if coverage:
         macros += [("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1"), ("CYTHON_USE_SYS_MONITORING", "0")]
     included = glob("csrc/*.h") + glob("wsfast/*.h") + glob("wsfast/*.px[di]")

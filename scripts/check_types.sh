@@ -7,4 +7,5 @@ python=${1:-python}
 set -x
 "$python" -m mypy
 "$python" -m mypy bench
-"$python" -m mypy.stubtest wsfast._speedups
+# The signature of an __init__ without arguments is not to be had from a compiled class.
+"$python" -m mypy.stubtest --allowlist <(echo wsfast._speedups.Utf8Validator.__init__) wsfast._speedups

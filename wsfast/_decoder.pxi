@@ -644,6 +644,10 @@ cdef class _Decoder:
         self.used = self.room = 0
 
 
+# The defaults of max_size below are rules.DEFAULT_MAX_SIZE, written out: Cython keeps a default that it has
+# to compute in a C variable, which subinterpreters would share.
+
+
 cdef class FrameDecoder(_Decoder):
     """Decodes bytes to frames (RFC 6455 §5).
 
@@ -652,7 +656,7 @@ cdef class FrameDecoder(_Decoder):
     """
 
     @cython.critical_section
-    def __init__(self, role, *, max_size=rules.DEFAULT_MAX_SIZE, rsv1=False, rsv2=False, rsv3=False):
+    def __init__(self, role, *, max_size=1048576, rsv1=False, rsv2=False, rsv3=False):
         cdef uint8_t allowed = (0x40 if rsv1 else 0) | (0x20 if rsv2 else 0) | (0x10 if rsv3 else 0)
         self.set_up(role, max_size)
         self.allowed_rsv = allowed
@@ -667,7 +671,7 @@ cdef class MessageDecoder(_Decoder):
     """
 
     @cython.critical_section
-    def __init__(self, role, *, max_size=rules.DEFAULT_MAX_SIZE, inflate=None):
+    def __init__(self, role, *, max_size=1048576, inflate=None):
         self.set_up(role, max_size)
         self.to_messages = True
         self.inflate = inflate

@@ -114,8 +114,19 @@ cdef extern from *:
     object wsf_new_namedtuple(PyTypeObject *type, Py_ssize_t n)
     void wsf_set_field(object made, Py_ssize_t i, object value) noexcept
 
+
+
+# In a function, since Cython keeps the variables of a module's comprehensions in C, which subinterpreters
+# would share.
+cdef tuple opcode_table():
+    table = [None] * 16
+    for opcode in Opcode:
+        table[opcode] = opcode
+    return tuple(table)
+
+
 # Opcode members by number; None where there is none.
-_opcodes = tuple([Opcode(i) if i in list(Opcode) else None for i in range(16)])
+_opcodes = opcode_table()
 
 include "_buffers.pxi"
 include "_text.pxi"
