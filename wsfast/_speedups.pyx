@@ -115,7 +115,6 @@ cdef extern from *:
     void wsf_set_field(object made, Py_ssize_t i, object value) noexcept
 
 
-
 # In a function, since Cython keeps the variables of a module's comprehensions in C, which subinterpreters
 # would share.
 cdef tuple opcode_table():
