@@ -20,12 +20,16 @@ import platform
 import sys
 from glob import glob
 from pathlib import Path
+from typing import Any
 
 from setuptools import Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 PYX = "wsfast/_speedups.pyx"
+# What makes WSFAST_INSTALL work; it has to lie beside the package, not in it.
+STARTUP = "wsfast/wsfast-install.pth"
 # Written when the flags differ from those of the last build; as a dependency of the extension it makes what
 # another build variant left out of date (a second build would otherwise pack the first one's .so).
 FLAGS_STAMP = Path("build", "flags.txt")
@@ -215,6 +219,28 @@ class BuildExt(build_ext):
             banner("accelerated build: wsfast._speedups was compiled")
 
 
+class BuildPy(build_py):
+    """Adds the file that Python reads when it starts, also to an editable installation."""
+
+    def run(self) -> None:
+        """Copies the modules, and that file to where it is installed beside the package."""
+        super().run()
+        folder: str = self.build_lib
+        if self.editable_mode:
+            # Where editable_wheel gathers what goes into the wheel as it is.
+            install: Any = self.get_finalized_command("install")
+            folder = install.install_lib
+        self.mkpath(folder)
+        self.copy_file(STARTUP, folder)
+
+    def get_outputs(self, include_bytecode: bool = True) -> list[str]:
+        """Lists what is built."""
+        outputs: list[str] = super().get_outputs(include_bytecode)
+        if not self.editable_mode:
+            outputs.append(str(Path(self.build_lib, Path(STARTUP).name)))
+        return outputs
+
+
 class BdistWheel(bdist_wheel):
     """Tags a wheel by what is in it.
 
@@ -240,7 +266,7 @@ def main() -> None:
         banner("pure-Python build: no extension asked for")
     setup(
         ext_modules=[] if policy == "never" else extensions(policy),
-        cmdclass={"build_ext": BuildExt, "bdist_wheel": BdistWheel},
+        cmdclass={"build_ext": BuildExt, "build_py": BuildPy, "bdist_wheel": BdistWheel},
     )
 
 

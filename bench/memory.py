@@ -1,52 +1,31 @@
-"""Peak memory of a decoder under attack, in a process of its own: ``python bench/memory.py SCENARIO``.
+"""Memory and time of an attack, in a process of its own: ``python bench/memory.py SCENARIO``.
 
 Prints a line of JSON: "traced", what Python's allocator gave at most (tracemalloc; 0 without ``--trace``);
-"resident", by how many bytes the peak of the resident set rose (Linux counts in batches of pages: compare
-with the scenario "nothing"); "seconds", how long it took.
+"held", what of it was in use at most between two reads, when their events were gone; "resident", by how many
+bytes the peak of the resident set rose (Linux counts in batches of pages: compare with the scenario
+"nothing"); "seconds", how long it took. When the scenario is a kind of idle connection, there are a thousand
+of them, and the figures are of one.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import itertools
 import json
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from pathlib import Path
 
-import wsfast
+# Run from a checkout, measure that checkout.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-MIB = 1024 * 1024
-FRAGMENTS = 10**6
-TINY_FRAME = b"\x00\x81\x01\x02\x03\x04\x60"
-"""A masked continuation frame with one byte of payload, "a"."""
+from attacks import ATTACKS, IDLE, idle
+from peers import backends
 
-
-def fragments() -> Iterator[bytes]:
-    """A million fragments of one byte, in reads of 64 KiB; the last one ends the message."""
-    yield b"\x01" + TINY_FRAME[1:]
-    remaining = FRAGMENTS - 2
-    read = TINY_FRAME * (65536 // len(TINY_FRAME))
-    while remaining:
-        count = min(remaining, 65536 // len(TINY_FRAME))
-        yield read if count * len(TINY_FRAME) == len(read) else TINY_FRAME * count
-        remaining -= count
-    yield b"\x80" + TINY_FRAME[1:]
-
-
-def declared(length: int) -> Iterator[bytes]:
-    """The header of a frame of ``length`` bytes, and nothing after it."""
-    yield b"\x82\xff" + length.to_bytes(8, "big") + b"\x01\x02\x03\x04"
-
-
-SCENARIOS: dict[str, tuple[Callable[[], Iterator[bytes]], int | None]] = {
-    "nothing": (lambda: iter([b""]), MIB),
-    "fragments": (fragments, 4 * MIB),
-    "header-2^62": (lambda: declared(2**62), None),
-    "header-limit": (lambda: declared(MIB), MIB),
-}
-"""The reads to feed, and the size limit of the decoder."""
+COUNT = 1000
+"""How many idle connections are made."""
 
 
 def peak_resident() -> int:
@@ -72,41 +51,64 @@ def forget_peak() -> None:
         pass
 
 
-def run(scenario: str) -> tuple[int, float]:
-    """Return the length of what was decoded and the seconds it took."""
-    make, max_size = SCENARIOS[scenario]
+def attack(scenario: str, backend: str, trace: bool) -> dict[str, float]:
+    chosen, module = ATTACKS[scenario], backends()[backend]
+    # What is loaded at the first use of anything is not the stream's doing.
+    chosen.run(module, itertools.islice(chosen.reads(chosen.n), 3))
+    chosen.run(module, chosen.reads(min(chosen.n, 1024)))
+    reads = chosen.reads(chosen.n)
+    gc.collect()
+    forget_peak()
+    before = peak_resident()
+    base = held = traced = 0
+    if trace:
+
+        def watch() -> None:
+            nonlocal held
+            held = max(held, tracemalloc.get_traced_memory()[0])
+
+        tracemalloc.start()
+        tracemalloc.reset_peak()
+        base = held = tracemalloc.get_traced_memory()[0]
     start = time.perf_counter()
-    decoder = wsfast.MessageDecoder("server", max_size=max_size)
-    length = 0
-    for read in make():
-        for message in decoder.feed(read):
-            length += len(message)
-    return length, time.perf_counter() - start
+    tally = chosen.run(module, reads, watch if trace else None)
+    seconds = time.perf_counter() - start
+    if trace:
+        traced = tracemalloc.get_traced_memory()[1]
+    resident = peak_resident() - before
+    if dict(tally) != chosen.outcome(chosen.n):
+        raise SystemExit(f"{dict(tally)} came out, not {chosen.outcome(chosen.n)}")
+    return {"traced": traced - base, "held": held - base, "resident": resident, "seconds": seconds}
+
+
+def connections(kind: str, backend: str, trace: bool) -> dict[str, float]:
+    module, options = backends()[backend], IDLE[kind]
+    kept = [idle(module, **options) for _ in range(3)]
+    gc.collect()
+    forget_peak()
+    before = peak_resident()
+    base = held = 0
+    if trace:
+        tracemalloc.start()
+        base = tracemalloc.get_traced_memory()[0]
+    start = time.perf_counter()
+    kept = [idle(module, **options) for _ in range(COUNT)]
+    seconds = time.perf_counter() - start
+    if trace:
+        gc.collect()
+        held = (tracemalloc.get_traced_memory()[0] - base) // len(kept)
+    resident = (peak_resident() - before) // len(kept)
+    return {"traced": held, "held": held, "resident": resident, "seconds": seconds / len(kept)}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Peak memory of a decoder under attack.")
-    parser.add_argument("scenario", choices=SCENARIOS)
+    parser = argparse.ArgumentParser(description="Memory and time of an attack, or of idle connections.")
+    parser.add_argument("scenario", choices=[*ATTACKS, *IDLE])
+    parser.add_argument("--backend", choices=backends(), default=next(iter(backends())))
     parser.add_argument("--trace", action="store_true", help="use tracemalloc, which costs time")
     options = parser.parse_args()
-    # What is loaded at the first use of anything is not the stream's doing.
-    make, max_size = SCENARIOS[options.scenario]
-    decoder = wsfast.MessageDecoder("server", max_size=max_size)
-    for read in itertools.islice(make(), 3):
-        decoder.feed(read)
-    del decoder
-    forget_peak()
-    before = peak_resident()
-    if options.trace:
-        tracemalloc.start()
-        tracemalloc.reset_peak()
-        base = tracemalloc.get_traced_memory()[0]
-    length, seconds = run(options.scenario)
-    traced = tracemalloc.get_traced_memory()[1] - base if options.trace else 0
-    expected = FRAGMENTS if options.scenario == "fragments" else 0
-    if length != expected:
-        raise SystemExit(f"decoded {length} bytes, not {expected}")
-    print(json.dumps({"traced": traced, "resident": peak_resident() - before, "seconds": seconds}))
+    measure = attack if options.scenario in ATTACKS else connections
+    print(json.dumps(measure(options.scenario, options.backend, options.trace)))
 
 
 if __name__ == "__main__":

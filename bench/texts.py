@@ -9,13 +9,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "capture"))
 
-from messages import long_chat
+from messages import json_documents, long_chat
 
 __all__ = [
     "DENSE",
     "NATURAL",
     "ascii_text",
     "dense_text",
+    "documents",
     "masked_frame",
     "messages",
     "natural_text",
@@ -70,6 +71,11 @@ def messages(kind: str, size: int, count: int) -> list[str]:
         text = ascii_text(size * count)
         return [text[start : start + size] for start in range(0, len(text), size)]
     return long_chat(NATURAL[kind], size)(count)
+
+
+def documents(count: int) -> list[str]:
+    """Return JSON documents of 4 KiB each; the first six are those of the captured traffic."""
+    return json_documents(4 * 1024)(count)
 
 
 def wire_of(texts: Sequence[str]) -> bytes:

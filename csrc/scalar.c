@@ -149,6 +149,11 @@ size_t wsf_utf8_scan_scalar(const uint8_t *src, size_t n, wsf_text *text) {
     return i;
 }
 
+static bool utf8_valid(const uint8_t *src, size_t n) {
+    wsf_text unused = {0, 0};
+    return wsf_utf8_scan_scalar(src, n, &unused) == n;
+}
+
 /* ---- UTF-8 to fixed width ------------------------------------------------------------------ */
 
 /* 80 and above from C2 and C3: the lead carries two bits, of which the upper is always set. */
@@ -327,6 +332,7 @@ const wsf_kernels wsf_kernels_scalar = {
     .mask = mask,
     .mask_ascii = mask_ascii,
     .utf8_scan = wsf_utf8_scan_scalar,
+    .utf8_valid = utf8_valid,
     .utf8_to_ucs1 = wsf_utf8_to_ucs1_scalar,
     .utf8_to_ucs2 = wsf_utf8_to_ucs2_scalar,
     .utf8_to_ucs4 = wsf_utf8_to_ucs4_scalar,

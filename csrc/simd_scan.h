@@ -190,3 +190,74 @@ FN size_t utf8_scan(const uint8_t *src, size_t n, wsf_text *text) {
     }
     return whole > 0 ? scan_short(src, whole, text) : 0;
 }
+
+/* ---- Valid or not, and nothing else -------------------------------------------------------- */
+
+enum { STRIDE = 4 * BLOCK };
+
+/* The same for STRIDE bytes as block_is_broken() for a block. */
+OP bool stride_is_broken(const uint8_t *p) {
+    V(t) errors = V(splat)(0);
+    for (size_t k = 0; k < STRIDE; k += VEC) {
+        errors = V(or)(errors, V(utf8_errors)(V(load)(p + k), V(load)(p + k - 16)));
+    }
+    return V(any)(errors);
+}
+
+/*
+ * The same where all of it, and the bytes before it that matter, are below E0: only ASCII, leads of
+ * two bytes and continuations, in half the instructions. Top bits tell:
+ *
+ *     byte   v   v - 40   v - 42
+ *     00-7F  0     0        0
+ *     80-BF  1     0        0      v ^ (v - 40): a continuation. It stands
+ *     C0-C1  1     1        0      behind each (v - 42), and nowhere else
+ *     C2-DF  1     1        1      (v - 40) ^ (v - 42): always overlong
+ */
+OP bool stride_below_e0_is_broken(const uint8_t *p) {
+    const V(t) x40 = V(splat)(0x40);
+    const V(t) x42 = V(splat)(0x42);
+    V(t) errors = V(splat)(0);
+    for (size_t k = 0; k < STRIDE; k += VEC) {
+        const V(t) v = V(load)(p + k);
+        const V(t) lead = V(subs)(v, x40);
+        const V(t) wanted = V(subs)(V(load)(p + k - 1), x42);
+        errors = V(or)(errors, V(xor)(V(xor)(v, lead), wanted));
+        errors = V(or)(errors, V(xor)(lead, V(subs)(v, x42)));
+    }
+    return !V(is_ascii)(errors);
+}
+
+/* A right text is the common case: several blocks are judged before any error is looked at. */
+FN bool utf8_valid(const uint8_t *src, size_t n) {
+    if (n < SCAN_SHORT) {
+        wsf_text unused = {0, 0};
+        return utf8_scan(src, n, &unused) == n;
+    }
+    if (cut_back(src, n) != n || block_is_broken(src, true)) {
+        return false;
+    }
+    size_t i = BLOCK;
+    for (; n - i >= STRIDE; i += STRIDE) {
+        V(t) low = V(max)(block_max(src + i), block_max(src + i + BLOCK));
+        V(t) high = V(max)(block_max(src + i + 2 * BLOCK), block_max(src + i + 3 * BLOCK));
+        V(t) most = V(max)(low, high);
+        bool broken;
+        if (V(is_ascii)(most)) {
+            broken = cut_back(src, i) != i;
+        } else if (V(is_ascii)(V(subs)(V(max)(most, V(load)(src + i - VEC)), V(splat)(0x60)))) {
+            broken = stride_below_e0_is_broken(src + i);
+        } else {
+            broken = stride_is_broken(src + i);
+        }
+        if (WSF_UNLIKELY(broken)) {
+            return false;
+        }
+    }
+    for (; n - i >= BLOCK; i += BLOCK) {
+        if (block_is_broken(src + i, false)) {
+            return false;
+        }
+    }
+    return !block_is_broken(src + n - BLOCK, false);
+}

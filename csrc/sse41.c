@@ -125,6 +125,7 @@ const wsf_kernels wsf_kernels_sse41 = {
     .mask = mask,
     .mask_ascii = mask_ascii,
     .utf8_scan = utf8_scan,
+    .utf8_valid = utf8_valid,
     .utf8_to_ucs1 = utf8_to_ucs1,
     .utf8_to_ucs2 = utf8_to_ucs2,
     .utf8_to_ucs4 = utf8_to_ucs4,

@@ -96,6 +96,9 @@ typedef struct wsf_kernels {
      */
     size_t (*utf8_scan)(const uint8_t *src, size_t n, wsf_text *text);
 
+    /* Tells whether n bytes are whole, valid UTF-8: utf8_scan() == n, with nothing counted. */
+    bool (*utf8_valid)(const uint8_t *src, size_t n);
+
     /*
      * Transcode n bytes of *valid* UTF-8 (a scan accepted all of it) into fixed-width storage of
      * exactly `chars` units; nothing past dst[chars) is written. The caller picks the width by

@@ -7,10 +7,11 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 python=$(command -v "$1")
+[[ $python == /* ]] || python=$PWD/$python
 shift
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-cp -R "$root/tests" "$root/bench" "$root/csrc" "$root/pyproject.toml" "$folder"
+cp -R "$root/tests" "$root/bench" "$root/csrc" "$root/pyproject.toml" "$root/README.md" "$folder"
 cd "$folder"
 "$python" -c 'import wsfast; print("testing", wsfast.__file__, wsfast.backend, wsfast.isa)'
 "$python" -m pytest "$@"

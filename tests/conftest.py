@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import subprocess
@@ -105,6 +106,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("explore" if config.getoption("--exhaustive") else "fixed")
+
+
+def pytest_collection_finish() -> None:
+    """Tests that measure memory collect garbage first; the tests themselves, thousands, need no look."""
+    if hasattr(gc, "freeze"):  # CPython
+        gc.collect()
+        gc.freeze()
 
 
 def pytest_report_header() -> str:

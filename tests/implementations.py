@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 from wsfast import _fallback
+from wsfast.connection import ConnectionLogic
 
 #: wsfast._speedups; None where it is not built, or the environment rules it out.
 compiled_module: ModuleType | None = None
@@ -33,6 +35,11 @@ class Implementation:
 
     def __repr__(self) -> str:
         return self.name
+
+    @cached_property
+    def Connection(self) -> Any:
+        """wsfast.Connection over this implementation."""
+        return type("Connection", (ConnectionLogic, self.module.Channel), {})
 
     def decoder(self, messages: bool, role: str, **options: Any) -> Any:
         """A MessageDecoder or a FrameDecoder."""

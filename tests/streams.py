@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import array
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from itertools import product
 from typing import Any, NamedTuple
@@ -295,3 +295,18 @@ LEADS_OF_4 = bytes.fromhex("e0 ed ef f0 f1 f3 f4 f5")
 def class_strings() -> Iterator[bytes]:
     yield from (bytes(triple) for triple in product(CLASSES, repeat=3))
     yield from (bytes(four) for four in product(LEADS_OF_4, CLASSES, CLASSES, CLASSES))
+
+
+class Inflate:
+    """An ``inflate`` for decoders that translates each piece, and returns no more than it may."""
+
+    def __init__(self, translate: Callable[[bytes], bytes] = bytes) -> None:
+        self.translate = translate
+        self.calls: list[tuple[bytes, bool, int]] = []
+        self._left = b""
+
+    def __call__(self, piece: bytes, final: bool, max_length: int) -> bytes:
+        self.calls.append((piece, final, max_length))
+        out = self._left + self.translate(piece)
+        self._left = out[max_length:]
+        return out[:max_length]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import ctypes
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from implementations import Implementation
 from wsfast.errors import ProtocolError
 
 KEY = b"\x01\x02\x03\x04"
+PYPY = sys.implementation.name == "pypy"
 FLOATS = array.array("d", [1.0, 2.0])
 
 
@@ -126,10 +128,10 @@ class TestApplyMaskInto:
 
     def test_not_contiguous(self, impl: Implementation) -> None:
         data = bytearray(b"abcdefgh")
-        for view in (memoryview(data)[::2], memoryview(data)[::-1]):
-            with pytest.raises(BufferError, match=r"^buffer must be contiguous$"):
+        for step in (2, -1):
+            refused = pytest.raises(BufferError, match=r"^buffer must be contiguous$")
+            with memoryview(data) as whole, whole[::step] as view, refused:
                 impl.apply_mask_into(view, KEY)
-            view.release()
         assert data == b"abcdefgh"
         data.append(1)
 
@@ -398,16 +400,17 @@ class TestDecoderInput:
             buffer.clear()
 
 
+@pytest.mark.skipif(PYPY, reason="a bytearray can be resized while it is exported: views keep what they had")
 def test_resizing_what_is_being_read(impl: Implementation) -> None:
     """The bytearray that is decoded is exported: it cannot be resized from within."""
     stream = bytearray(b"\xc1\x01x" * 10)
     tried = []
 
-    def inflate(payload: bytes, max_size: int | None) -> bytes:
+    def inflate(piece: bytes, final: bool, max_length: int) -> bytes:
         with pytest.raises(BufferError):
             stream.clear()
-        tried.append(payload)
-        return payload
+        tried.append(piece)
+        return piece
 
     decoder = impl.MessageDecoder("client", inflate=inflate)
     assert decoder.feed(stream) == ["x"] * 10

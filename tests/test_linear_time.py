@@ -6,33 +6,13 @@ single line of it, or the compiled module, copies is seen by counting the bytes 
 
 from __future__ import annotations
 
-import sys
-import tracemalloc
 from collections.abc import Callable
-from types import FrameType
 from typing import Any
 
 import pytest
 from implementations import Implementation
+from linear import lines_run, on_its_own
 from streams import frame
-
-
-def lines_run(work: Callable[[], object]) -> int:
-    """How many lines of Python `work` runs."""
-    count = 0
-
-    def trace(frame: FrameType, event: str, argument: Any) -> Any:
-        nonlocal count
-        count += event == "line"
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        work()
-    finally:
-        sys.settrace(before)
-    return count
 
 
 def feed_bytewise(decoder: Any, stream: bytes) -> None:
@@ -50,6 +30,7 @@ STREAMS: dict[str, Callable[[int], bytes]] = {
 }
 
 
+@on_its_own
 @pytest.mark.parametrize("messages", [False, True], ids=["frames", "messages"])
 @pytest.mark.parametrize("kind", STREAMS)
 def test_lines_bytewise(backend: Implementation, kind: str, messages: bool) -> None:
@@ -63,9 +44,11 @@ def test_lines_bytewise(backend: Implementation, kind: str, messages: bool) -> N
     assert twice <= 2.2 * once + 100
 
 
+@pytest.mark.thread_unsafe(reason="what is traced is all that the process allocates")
 @pytest.mark.parametrize("kind", ["a binary message", "a text", "fragments"])
 def test_reallocations_bytewise(impl: Implementation, kind: str) -> None:
     """What grows by one byte must not be copied for each byte: its storage moves seldom."""
+    tracemalloc: Any = pytest.importorskip("tracemalloc", reason="allocations are not traced here")
     stream = STREAMS[kind](40_000)
     decoder = impl.MessageDecoder("server")
     peaks = 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import sys
-import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -15,6 +14,9 @@ from streams import CASES, KEY, TEXTS, decode, frame
 
 from wsfast.errors import ProtocolError
 
+tracemalloc: Any = pytest.importorskip("tracemalloc", reason="this interpreter does not trace allocations")
+
+pytestmark = pytest.mark.thread_unsafe(reason="what is traced is all that the process allocates")
 KIB = 1024
 MIB = 1024 * KIB
 
@@ -201,7 +203,7 @@ def everything(impl: Implementation) -> None:
     held = decoder.get_buffer()[5:]
     decoder.buffer_updated(9)
     del decoder, held
-    for inflate in (lambda payload, _: payload, lambda payload, _: 1 / 0, lambda payload, _: None):
+    for inflate in (lambda piece, *_: piece, lambda piece, *_: 1 / 0, lambda piece, *_: None):
         decoder = impl.MessageDecoder("client", inflate=inflate)
         attempt(decoder.feed, b"\xc1\x02ab" * 3)
     validator = impl.Utf8Validator()
@@ -236,11 +238,14 @@ def test_no_leaks(impl: Implementation) -> None:
     try:
         everything(impl)
         gc.collect()
-        before = tracemalloc.get_traced_memory()[0]
-        for _ in range(10):
-            everything(impl)
-        gc.collect()
-        grown = tracemalloc.get_traced_memory()[0] - before
+        for _ in range(3):  # a leak grows each time; what CPython 3.13t allocates for itself does not
+            before = tracemalloc.get_traced_memory()[0]
+            for _ in range(10):
+                everything(impl)
+            gc.collect()
+            grown = tracemalloc.get_traced_memory()[0] - before
+            if grown < 2000:
+                break
     finally:
         tracemalloc.stop()
     assert grown < 2000  # one object of 50 bytes that is lost in each of several places shows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from implementations import Implementation
 from model import Fault, judge_close
-from streams import KEY, close, decode, frame
+from streams import KEY, Inflate, close, decode, frame
 
 from wsfast.errors import ProtocolError
 from wsfast.frames import Frame, Opcode
@@ -158,13 +159,23 @@ def deflated(data: bytes) -> bytes:
 
 class TestInflate:
     @staticmethod
-    def inflate(payload: bytes, max_size: int | None) -> bytes:
-        assert type(payload) is bytes
-        return zlib.decompressobj(wbits=-15).decompress(payload)
+    def deflated(data: bytes) -> tuple[bytes, Callable[[bytes, bool, int], bytes]]:
+        """``data``, compressed, and what inflates it any number of times, in pieces."""
+        stream = zlib.decompressobj(wbits=-15)
+
+        def inflate(piece: bytes, final: bool, max_length: int) -> bytes:
+            nonlocal stream
+            assert type(piece) is bytes
+            out = stream.decompress(stream.unconsumed_tail + piece, max_length)
+            if final and len(out) < max_length:
+                stream = zlib.decompressobj(wbits=-15)
+            return out
+
+        return deflated(data), inflate
 
     def test_messages(self, impl: Implementation) -> None:
         text = "größer " * 30
-        packed = deflated(text.encode())
+        packed, inflate = self.deflated(text.encode())
         for cut in range(0, len(packed) + 1, 3):
             stream = (
                 frame(1, packed[:cut], fin=False, rsv=4)
@@ -175,7 +186,7 @@ class TestInflate:
                 + frame(1, packed, rsv=4)
             )
             for size in (len(stream), 7, 1):
-                decoder = impl.MessageDecoder("server", inflate=self.inflate)
+                decoder = impl.MessageDecoder("server", inflate=inflate)
                 pieces = [stream[i : i + size] for i in range(0, len(stream), size)]
                 events, fault = decode(decoder, pieces)
                 assert (events, fault) == (
@@ -183,18 +194,86 @@ class TestInflate:
                     None,
                 )
 
-    def test_arguments(self, impl: Implementation) -> None:
-        calls = []
+    @pytest.mark.parametrize("max_size", [None, 2**70, 65537, 65536, 65535, 100, 2])
+    def test_arguments(self, impl: Implementation, max_size: int | None) -> None:
+        inflate = Inflate()
+        decoder = impl.MessageDecoder("client", max_size=max_size, inflate=inflate)
+        stream = b"\xc1\x02ab\x42\x01c\x00\x00\x80\x01d\xc2\x00\x42\x00\x80\x00"
+        assert decoder.feed(stream) == ["ab", b"cd", b"", b""]
 
-        def inflate(payload: bytes, max_size: int | None) -> bytes:
-            calls.append((payload, max_size))
-            return payload
+        def most(used: int) -> int:
+            return min(65536, 2**70 if max_size is None else max_size - used + 1)
 
-        for max_size in (None, 100, 2**70):
-            decoder = impl.MessageDecoder("client", max_size=max_size, inflate=inflate)
-            assert decoder.feed(b"\xc1\x02ab\x42\x01c\x80\x01d\xc2\x00") == ["ab", b"cd", b""]
-            assert calls == [(b"ab", max_size), (b"cd", max_size), (b"", max_size)]
-            calls.clear()
+        assert inflate.calls == [
+            (b"ab", True, most(0)),
+            (b"c", False, most(0)),
+            (b"d", True, most(1)),
+            (b"", True, most(0)),
+            (b"", True, most(0)),
+        ]
+
+    def test_more_than_fits_at_once(self, impl: Implementation) -> None:
+        """Results of just max_length bytes are asked to go on."""
+        for kind, whole in ((1, "ab" * 100_000), (2, b"ab" * 100_000)):
+            inflate = Inflate(lambda piece: piece * 100_000)
+            decoder = impl.MessageDecoder("client", inflate=inflate)
+            assert decoder.feed(bytes([0xC0 | kind, 2]) + b"ab" + b"\x81\x01x") == [whole, "x"]
+            assert inflate.calls == [
+                (b"ab", True, 65536),
+                (b"", True, 65536),
+                (b"", True, 65536),
+                (b"", True, 65536),
+            ]
+        inflate = Inflate(lambda piece: piece * 32768)
+        decoder = impl.MessageDecoder("client", inflate=inflate)
+        assert decoder.feed(b"\xc2\x02ab") == [b"ab" * 32768]
+        assert inflate.calls == [(b"ab", True, 65536), (b"", True, 65536)]
+
+    def test_pieces(self, impl: Implementation, rng: random.Random) -> None:
+        """Payloads are inflated as they arrive, by 16 KiB."""
+        payload = rng.randbytes(40_000)
+        for mask in (KEY, False):
+            inflate = Inflate()
+            decoder = impl.MessageDecoder("server" if mask else "client", inflate=inflate)
+            stream = frame(2, payload, rsv=4, mask=mask)
+            assert decoder.feed(stream) == [payload]
+            assert [(len(piece), final) for piece, final, _ in inflate.calls] == [
+                (16384, False),
+                (16384, False),
+                (40_000 - 32768, True),
+            ]
+            inflate.calls.clear()
+            assert decode(decoder, [stream[:100], stream[100:]]) == ([payload], None)
+            assert not inflate.calls[0][1]
+            assert b"".join(piece for piece, *_ in inflate.calls) == payload
+
+    def test_too_much_at_once(self, impl: Implementation) -> None:
+        decoder = impl.MessageDecoder("client", max_size=2, inflate=lambda piece, *_: b"abcd")
+        with pytest.raises(ValueError, match=r"^inflated message must be at most 3 bytes at a time, not 4$"):
+            decoder.feed(b"\xc1\x00")
+        with pytest.raises(ProtocolError, match="interrupted by ValueError"):
+            decoder.feed(b"")
+
+    def test_size_of_compressed_frames(self, impl: Implementation) -> None:
+        """They may be a little longer than the limit, for what they inflate to may be shorter."""
+        for size in (100, 101, 1149):
+            stream = frame(2, bytes(size), rsv=4)
+            for pieces in ([stream], [stream[:7], stream[7:20], stream[20:]]):
+                decoder = impl.MessageDecoder(
+                    "server",
+                    max_size=100,
+                    inflate=Inflate(lambda piece: piece[:1] if len(piece) > 60 else b""),
+                )
+                assert decode(decoder, pieces) == ([b"\0"], None)
+        refusal = "message too big: a frame of 1150 bytes exceeds the limit of 100 bytes (RFC 6455 §10.4)"
+        for wire in (b"\xc2\x7e\x04\x7e", b"\x42\x00\x80\x7e\x04\x7e"):
+            decoder = impl.MessageDecoder("client", max_size=100, inflate=Inflate())
+            assert decode(decoder, [wire]) == ([], (1009, refusal))
+        decoder = impl.MessageDecoder("client", max_size=100, inflate=Inflate())
+        assert decode(decoder, [b"\x82\x65"])[1] == (
+            1009,
+            "message too big: a frame of 101 bytes exceeds the limit of 100 bytes (RFC 6455 §10.4)",
+        )
 
     def test_without_it_rsv1_is_a_fault(self, impl: Implementation) -> None:
         for options in ({}, {"inflate": None}):
@@ -214,27 +293,35 @@ class TestInflate:
         ],
     )
     def test_where_rsv1_may_not_be(self, impl: Implementation, wire: bytes, message: str) -> None:
-        decoder = impl.MessageDecoder("client", inflate=self.inflate)
+        decoder = impl.MessageDecoder("client", inflate=Inflate())
         assert decode(decoder, [wire]) == ([], (1002, message))
 
     def test_compressed_bytes_are_not_text(self, impl: Implementation) -> None:
-        """They are not judged as they arrive, and what comes out is."""
-        decoder = impl.MessageDecoder("client", inflate=lambda payload, _: bytes(b ^ 0xFF for b in payload))
+        """They are not judged, and what comes out is, as it does."""
+        decoder = impl.MessageDecoder(
+            "client", inflate=Inflate(lambda piece: bytes(byte ^ 0xFF for byte in piece))
+        )
         assert decode(decoder, [b"\x41\x02\x9e\xff", b"\x80\x01\x9d"]) == (["a\0b"], None)
         assert decode(decoder, [b"\xc1\x03\x9e\x00\x9e"]) == (
             [],
             (1007, "text message is not UTF-8: byte 0xFF at index 1 (RFC 6455 §8.1)"),
         )
+        decoder = impl.MessageDecoder("client", inflate=Inflate())
+        assert decode(decoder, [b"\xc1\x7e\x01\x00ab\xe2", b"\x82"]) == ([], None)
+        assert decode(decoder, [b"x"])[1] == (
+            1007,
+            "text message is not UTF-8: byte 0x78 at index 4 (RFC 6455 §8.1)",
+        )
 
     def test_ends_inside_a_code_point(self, impl: Implementation) -> None:
-        decoder = impl.MessageDecoder("client", inflate=lambda payload, _: b"ab\xe2\x82")
+        decoder = impl.MessageDecoder("client", inflate=lambda *_: b"ab\xe2\x82")
         assert decode(decoder, [b"\xc1\x00"]) == (
             [],
             (1007, "text message is not UTF-8: it ends inside a code point, after 4 bytes (RFC 6455 §8.1)"),
         )
 
     def test_a_text_after_a_compressed_one_is_checked(self, impl: Implementation) -> None:
-        decoder = impl.MessageDecoder("client", inflate=lambda payload, _: b"x")
+        decoder = impl.MessageDecoder("client", inflate=lambda piece, final, _: b"x" if final else b"")
         assert decoder.feed(b"\x41\x01\xff\x80\x00\x01\x01\xe2") == ["x"]
         with pytest.raises(ProtocolError, match="byte 0x41 at index 1"):
             decoder.feed(b"\x80\x01A")
@@ -242,7 +329,7 @@ class TestInflate:
     @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
     def test_results(self, impl: Implementation, kind: Any) -> None:
         kept = kind(b"abc")
-        decoder = impl.MessageDecoder("client", inflate=lambda payload, _: kept)
+        decoder = impl.MessageDecoder("client", inflate=lambda *_: kept)
         events = decoder.feed(b"\xc1\x00\xc2\x00")
         assert events == ["abc", b"abc"]
         assert [type(event) for event in events] == [str, bytes]
@@ -251,14 +338,18 @@ class TestInflate:
             assert events == ["abc", b"abc"]
 
     def test_a_result_over_the_limit(self, impl: Implementation) -> None:
-        decoder = impl.MessageDecoder("client", max_size=5, inflate=lambda payload, _: payload * 3)
+        decoder = impl.MessageDecoder("client", max_size=5, inflate=Inflate(lambda piece: piece * 3))
         assert decode(decoder, [b"\xc1\x01a", b"\xc1\x02ab"]) == (
             ["aaa"],
-            (1009, "message too big: a frame of 6 bytes exceeds the limit of 5 bytes (RFC 6455 §10.4)"),
+            (
+                1009,
+                "message too big: it inflates to more than the limit of 5 bytes (RFC 6455 §10.4)",
+            ),
         )
 
     def test_an_exception(self, impl: Implementation) -> None:
-        decoder = impl.MessageDecoder("client", inflate=self.inflate)
+        _, inflate = self.deflated(b"")
+        decoder = impl.MessageDecoder("client", inflate=inflate)
         with pytest.raises(ProtocolError) as caught:
             decoder.feed(b"\x81\x01x\xc1\x02\xff\xff")
         assert caught.value.code == 1002
@@ -274,7 +365,7 @@ class TestInflate:
 
         raised = Bomb("too much of it", 1009)
 
-        def inflate(payload: bytes, max_size: int | None) -> bytes:
+        def inflate(piece: bytes, final: bool, max_length: int) -> bytes:
             raise raised
 
         decoder = impl.MessageDecoder("client", inflate=inflate)
@@ -289,7 +380,7 @@ class TestInflate:
 
     @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
     def test_an_interruption(self, impl: Implementation, error: type[BaseException]) -> None:
-        def inflate(payload: bytes, max_size: int | None) -> bytes:
+        def inflate(piece: bytes, final: bool, max_length: int) -> bytes:
             raise error
 
         decoder = impl.MessageDecoder("client", inflate=inflate)
@@ -303,13 +394,18 @@ class TestInflate:
         assert caught.value.code == 1011
 
     def test_running_out_of_memory(self, impl: Implementation) -> None:
-        def inflate(payload: bytes, max_size: int | None) -> bytes:
+        """It is not the peer's fault, and not called one."""
+
+        def inflate(piece: bytes, final: bool, max_length: int) -> bytes:
             raise MemoryError("no")
 
-        assert decode(impl.MessageDecoder("client", inflate=inflate), [b"\xc1\x00"]) == (
-            [],
-            (1002, "cannot inflate message: no"),
-        )
+        decoder = impl.MessageDecoder("client", inflate=inflate)
+        with pytest.raises(MemoryError, match=r"^no$"):
+            decoder.feed(b"\xc1\x00")
+        refused = r"^the decoder takes no input after an error: interrupted by MemoryError$"
+        with pytest.raises(ProtocolError, match=refused) as caught:
+            decoder.feed(b"")
+        assert caught.value.code == 1011
 
     @pytest.mark.parametrize(
         ("result", "message"),
@@ -325,7 +421,7 @@ class TestInflate:
         ids=["str", "None", "ints"],
     )
     def test_not_bytes(self, impl: Implementation, result: Any, message: str) -> None:
-        decoder = impl.MessageDecoder("client", inflate=lambda payload, _: result)
+        decoder = impl.MessageDecoder("client", inflate=lambda *_: result)
         with pytest.raises(TypeError) as caught:
             decoder.feed(b"\xc1\x00")
         assert str(caught.value) == message
@@ -333,7 +429,7 @@ class TestInflate:
             decoder.feed(b"")
 
     def test_using_the_decoder_from_within(self, impl: Implementation) -> None:
-        def inflate(payload: bytes, max_size: int | None) -> bytes:
+        def inflate(piece: bytes, final: bool, max_length: int) -> bytes:
             calls: list[Callable[[], object]] = [
                 lambda: decoder.feed(b""),
                 lambda: decoder.get_buffer(),

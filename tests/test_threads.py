@@ -71,10 +71,10 @@ def test_a_second_thread_is_refused(backend: Implementation) -> None:
     inside = threading.Event()
     release = threading.Event()
 
-    def inflate(payload: bytes, max_size: int | None) -> bytes:
+    def inflate(piece: bytes, final: bool, max_length: int) -> bytes:
         inside.set()
         assert release.wait(60)
-        return payload
+        return piece
 
     decoder = backend.MessageDecoder("client", inflate=inflate)
     events: list[Any] = []

@@ -12,8 +12,11 @@ TYPE_CHECKING = False  # as typing has it, whose import would take longer than t
 
 __all__ = [
     "REBUILD",
+    "Channel",
     "FrameDecoder",
     "MessageDecoder",
+    "MessageQueue",
+    "MessageTaker",
     "Utf8Validator",
     "apply_mask",
     "apply_mask_into",
@@ -26,6 +29,8 @@ __all__ = [
     "mask_key",
     "missing_extension",
     "parse_header",
+    "split_frames",
+    "take_messages",
 ]
 
 #: The command that makes an installation with the compiled backend out of one without, given a compiler.
@@ -99,8 +104,11 @@ else:
 
         backend = "python"
 
+Channel = _impl.Channel
 FrameDecoder = _impl.FrameDecoder
 MessageDecoder = _impl.MessageDecoder
+MessageQueue = _impl.MessageQueue
+MessageTaker = _impl.MessageTaker
 Utf8Validator = _impl.Utf8Validator
 apply_mask = _impl.apply_mask
 apply_mask_into = _impl.apply_mask_into
@@ -111,3 +119,5 @@ is_utf8 = _impl.is_utf8
 isa: str = _impl.isa
 mask_key = _impl.mask_key
 parse_header = _impl.parse_header
+split_frames = _impl.split_frames
+take_messages = _impl.take_messages

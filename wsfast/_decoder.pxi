@@ -88,6 +88,13 @@ cdef enum:
     READ_SIZE_MAX = 1 << 20
 
 
+# A compressed message is inflated in pieces of at most the first size, to results of at most the second: what
+# zlib holds beside them stays in proportion (RFC 6455 §10.4).
+cdef enum:
+    INFLATE_PIECE = 1 << 14
+    INFLATE_MOST = 1 << 16
+
+
 cdef class _Lent:
     """Memory that a view from get_buffer() leads to, kept for as long as any view of it lives."""
 
@@ -106,13 +113,16 @@ cdef class _Lent:
 
     def __getbuffer__(self, Py_buffer *buffer, int flags):
         # The borrower can reach this object: it is the `obj` of the view.
-        if not self.on_loan:
-            raise BufferError("the buffer of get_buffer() was taken back")
-        PyBuffer_FillInfo(buffer, self, self.data, <Py_ssize_t>self.size, False, flags)
-        self.exports += 1
+        # Several threads may do this at once where there is no GIL.
+        with cython.critical_section(self):
+            if not self.on_loan:
+                raise BufferError("the buffer of get_buffer() was taken back")
+            PyBuffer_FillInfo(buffer, self, self.data, <Py_ssize_t>self.size, False, flags)
+            self.exports += 1
 
     def __releasebuffer__(self, Py_buffer *buffer):
-        self.exports -= 1
+        with cython.critical_section(self):
+            self.exports -= 1
 
 
 _out_of_memory = ProtocolError("interrupted by MemoryError", 1011)
@@ -151,11 +161,17 @@ cdef object text_fault(const uint8_t *p, size_t n, wsf_key key, size_t fault):
     return rules.utf8_fault(fault, p[fault] ^ (<uint8_t *>&key)[fault & 3] if fault < n else None)
 
 
+cdef inline bytes unmasked(const wsf_kernels *k, const uint8_t *p, size_t n, wsf_key key):
+    made = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>n)
+    k.mask(<uint8_t *>PyBytes_AS_STRING(made), p, n, key)
+    return made
+
+
 cdef class _Decoder:
-    """What FrameDecoder and MessageDecoder share: the loop from bytes to events."""
+    """What all decoders share: the loop from bytes to events."""
 
     cdef const wsf_kernels *k
-    cdef bint to_messages  # MessageDecoder, not FrameDecoder
+    cdef bint to_messages  # not a FrameDecoder
     cdef bint masked  # the peer is a client
     cdef uint8_t allowed_rsv
     cdef uint64_t limit
@@ -187,8 +203,10 @@ cdef class _Decoder:
     # The message under way (in a FrameDecoder, only that there is one).
     cdef bint in_message
     cdef bint text  # to be validated as it arrives
-    cdef bint compressed  # to be inflated when it is whole
-    cdef bint compressed_text
+    cdef bint compressed  # to be inflated as it arrives
+    cdef uint64_t packed  # payload bytes that it has declared so far
+    cdef size_t inflated  # the size of the compressed message before it
+    cdef bint halted  # a close frame came: nothing after it counts (in a Channel only)
     # Its storage, a str or bytes under construction (in a FrameDecoder, of one payload), or NULL.
     cdef PyObject *storage
     cdef uint8_t *data
@@ -228,12 +246,8 @@ cdef class _Decoder:
 
     # ---- Entry points --------------------------------------------------------------------------
 
-    @cython.critical_section
-    def feed(self, data, /):
-        """Take bytes from the peer, cut anywhere; return the events that they complete.
-
-        Raises ProtocolError, whose `events` are those that the same call had completed before.
-        """
+    cdef list take(self, object data):
+        """What feed() does."""
         cdef Source source
         borrow(data, &source, b"data")
         try:
@@ -252,7 +266,12 @@ cdef class _Decoder:
         self.enter()
         try:
             self.reclaim()
-            if self.in_payload and not self.first & 0x08 and self.missing >= <uint64_t>READ_STRAIGHT:
+            if (
+                self.in_payload
+                and not self.first & 0x08
+                and self.missing >= <uint64_t>READ_STRAIGHT
+                and not (self.in_message and self.compressed)
+            ):
                 self.make_room_to_read()
                 lent = _Lent()
                 lent.data = self.data + self.used
@@ -327,7 +346,8 @@ cdef class _Decoder:
         view = self.view
         self.lent = None
         self.view = None
-        lent.on_loan = False
+        with cython.critical_section(lent):
+            lent.on_loan = False
         try:
             view.release()
         except BufferError:
@@ -381,7 +401,7 @@ cdef class _Decoder:
         while True:
             if self.in_payload:
                 p += self.take_payload(p, <size_t>(end - p), events)
-                if self.in_payload:
+                if self.in_payload or self.halted:
                     return 0
             if p == end:
                 return 0
@@ -417,7 +437,9 @@ cdef class _Decoder:
             n = <size_t>(end - p)
             if not header.first & 0x08:
                 if header.length > self.limit - self.used:
-                    raise rules.size_fault(header.length, self.used, self.limit)
+                    self.judge_size(header.first, header.length)
+                if self.allowed_rsv and self.to_messages:
+                    self.judge_packed(header.first, header.length)
                 if header.length <= n and header.first & 0x80 and not self.in_message:
                     # The path that nearly all traffic takes.
                     if header.first == whole_text:
@@ -437,14 +459,36 @@ cdef class _Decoder:
             self.missing = header.length
             self.in_payload = True
 
+    cdef int judge_size(self, uint8_t first, uint64_t length) except -1:
+        """Refuse a frame that exceeds the limit on its message, if it is not to be inflated."""
+        cdef bint compressed = self.compressed if self.in_message else first & 0x40 != 0
+        if not (compressed and self.to_messages):
+            raise rules.size_fault(length, self.used, self.limit)
+        return 0
+
+    cdef int judge_packed(self, uint8_t first, uint64_t length) except -1:
+        """Refuse a compressed message that is longer than one within the limit need be."""
+        if first & 0x0F:
+            self.packed = 0
+        if self.compressed if self.in_message else first & 0x40:
+            if length > rules.compressed_limit(self.limit) - self.packed:
+                raise rules.size_fault(length, self.packed, self.limit)
+            self.packed += length
+        return 0
+
     cdef Py_ssize_t take_payload(self, const uint8_t *p, size_t n, list events) except -1:
         """Take what is there of the payload under way, and finish the frame if that is all of it."""
+        cdef bint final
         n = <size_t>min(<uint64_t>n, self.missing)
         if self.first & 0x08:
             self.k.mask(self.control + self.control_size, p, n, self.key)
             self.control_size += <uint8_t>n
+        elif self.compressed and self.in_message:
+            final = n == self.missing and self.first & 0x80
+            if n or final:
+                self.inflate_onto(p, n, self.key, final)
         elif n:
-            self.append(p, n)
+            self.append(p, n, self.key)
         self.key = wsf_key_advance(self.key, n)
         self.missing -= n
         if not self.missing:
@@ -455,14 +499,13 @@ cdef class _Decoder:
 
     cdef int deliver(self, uint8_t first, const uint8_t *p, size_t n, wsf_key key, list events) except -1:
         """Deliver a data frame that is here as a whole and is a message, other than plain text."""
-        event = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>n)
-        self.k.mask(<uint8_t *>PyBytes_AS_STRING(event), p, n, key)
-        if not self.to_messages:
-            self.deliver_frame(first, event, events)
-        elif first & 0x40:
-            self.deliver_compressed(first & 0x0F == 1, event, events)
-        else:
+        if self.to_messages and first & 0x40:
+            return self.deliver_compressed(first, p, n, key, events)
+        event = unmasked(self.k, p, n, key)
+        if self.to_messages:
             events.append(event)
+        else:
+            self.deliver_frame(first, event, events)
         return 0
 
     cdef int deliver_frame(self, uint8_t first, bytes payload, list events) except -1:
@@ -484,31 +527,87 @@ cdef class _Decoder:
         self.deliver_frame(first, payload, events)
         return 0
 
-    cdef int deliver_compressed(self, bint text, bytes payload, list events) except -1:
+    cdef int deliver_compressed(
+        self, uint8_t first, const uint8_t *p, size_t n, wsf_key key, list events
+    ) except -1:
+        """Deliver a compressed message that is here as a whole."""
         cdef Source source
-        cdef size_t fault
+        cdef size_t fault, most
+        self.begin_data(first)
+        if n <= INFLATE_PIECE:
+            most = self.inflate_most()
+            inflated = self.inflate_piece(unmasked(self.k, p, n, key), True, most, &source)
+            try:
+                if source.size < most:
+                    # All of it: no need to put it together.
+                    if self.text:
+                        event = masked_text(self.k, source.data, source.size, 0, &fault)
+                        if event is None:
+                            raise text_fault(source.data, source.size, 0, fault)
+                    elif PyBytes_CheckExact(inflated):
+                        event = inflated
+                    else:
+                        event = unmasked(self.k, source.data, source.size, 0)
+                    self.in_message = False
+                    events.append(event)
+                    return 0
+                self.append(source.data, source.size, 0)
+            finally:
+                give_back(&source)
+            n = 0
+        self.inflate_onto(p, n, key, True)
+        self.in_message = False
+        events.append(self.take_text() if self.text else self.take_bytes())
+        return 0
+
+    # ---- Compressed messages (RFC 7692 §7.2.2) -------------------------------------------------
+
+    cdef inline size_t inflate_most(self):
+        """How much may be inflated at once: one byte more than the limit allows will tell."""
+        return <size_t>min(self.limit - self.used, <uint64_t>(INFLATE_MOST - 1)) + 1
+
+    cdef object inflate_piece(self, bytes piece, bint final, size_t most, Source *source):
+        """Inflate a piece. What it gives is borrowed in `source` while the object returned lives."""
         try:
-            inflated = self.inflate(payload, self.max_size)
-        except ProtocolError:
+            inflated = self.inflate(piece, final, most)
+        except (ProtocolError, MemoryError):
             raise
         except Exception as exc:
             raise ProtocolError(f"cannot inflate message: {exc}") from exc
-        borrow(inflated, &source, b"inflated message")
+        borrow(inflated, source, b"inflated message")
         try:
-            if source.size > self.limit:
-                raise rules.size_fault(source.size, 0, self.limit)
-            if text:
-                event = masked_text(self.k, source.data, source.size, 0, &fault)
-                if event is None:
-                    raise text_fault(source.data, source.size, 0, fault)
-            elif PyBytes_CheckExact(inflated):
-                event = inflated
-            else:
-                event = PyBytes_FromStringAndSize(<const char *>source.data, <Py_ssize_t>source.size)
-        finally:
-            give_back(&source)
-        events.append(event)
-        return 0
+            if source.size > most:
+                raise arguments.inflated_too_much(source.size, most)
+            if source.size > self.limit - self.used:
+                raise rules.inflated_size_fault(self.limit)
+        except BaseException:
+            give_back(source)
+            raise
+        return inflated
+
+    cdef int inflate_onto(self, const uint8_t *p, size_t n, wsf_key key, bint final) except -1:
+        """Unmask n bytes, and inflate them onto the message; `final` when they are the last of it."""
+        cdef Source source
+        cdef size_t size, most
+        while True:
+            size = min(n, <size_t>INFLATE_PIECE)  # a multiple of 4: the key's phase stays
+            piece = unmasked(self.k, p, size, key)
+            p += size
+            n -= size
+            while True:
+                most = self.inflate_most()
+                inflated = self.inflate_piece(piece, final and not n, most, &source)
+                size = source.size
+                try:
+                    if size:
+                        self.append(source.data, size, 0)
+                finally:
+                    give_back(&source)
+                if size < most:
+                    break
+                piece = b""
+            if not n:
+                return 0
 
     # ---- The message under way -----------------------------------------------------------------
 
@@ -518,13 +617,12 @@ cdef class _Decoder:
         self.in_message = True
         if self.to_messages and first & 0x0F:
             self.compressed = first & 0x40 != 0
-            self.compressed_text = self.compressed and is_text
-            self.text = is_text and not self.compressed
+            self.text = is_text
             self.ascii = True
             memset(&self.utf8, 0, sizeof(self.utf8))
         return 0
 
-    cdef int append(self, const uint8_t *p, size_t n) except -1:
+    cdef int append(self, const uint8_t *p, size_t n, wsf_key key) except -1:
         """Unmask n > 0 bytes onto the message (in place when they were read into its storage)."""
         cdef uint8_t *target
         cdef size_t done = 0, valid
@@ -532,12 +630,12 @@ cdef class _Decoder:
             self.make_room(n)
         target = self.data + self.used
         if self.text and self.ascii:
-            done = self.k.mask_ascii(target, p, n, self.key)
+            done = self.k.mask_ascii(target, p, n, key)
             if done < n:
                 self.ascii = False
                 self.utf8.text.chars = self.used + done
         if done < n:
-            self.k.mask(target + done, p + done, n - done, self.key)
+            self.k.mask(target + done, p + done, n - done, key)
             if self.text:
                 valid = done + wsf_utf8_feed(self.k, &self.utf8, target + done, n - done)
                 if valid < n:
@@ -557,8 +655,6 @@ cdef class _Decoder:
             return self.deliver_frame(self.first, self.take_bytes(), events)
         if not self.first & 0x80:
             return 0
-        if self.compressed:
-            return self.deliver_compressed(self.compressed_text, self.take_bytes(), events)
         events.append(self.take_text() if self.text else self.take_bytes())
         return 0
 
@@ -569,7 +665,13 @@ cdef class _Decoder:
         cdef size_t needed = self.used + n
         cdef uint64_t whole = self.used + self.missing
         cdef size_t room = <size_t>min(whole, <uint64_t>max(<size_t>TRUST, 2 * needed))
-        if not self.first & 0x80:
+        if self.compressed:
+            # What is missing says nothing of what it inflates to; the last large one may.
+            room = max(needed, 2 * self.room)
+            if <size_t>TRUST < room < self.inflated:
+                room = self.inflated
+            room = <size_t>min(<uint64_t>room, self.limit)
+        elif not self.first & 0x80:
             # More frames will follow; many small ones must not mean many reallocations.
             room = <size_t>min(<uint64_t>max(room, 2 * self.room, <size_t>64), self.limit)
         return self.set_room(room)
@@ -613,6 +715,8 @@ cdef class _Decoder:
     cdef PyObject *give_storage(self) except NULL:
         """Hand over the storage, cut to the bytes used (of which there are some)."""
         cdef PyObject *storage
+        if self.compressed:
+            self.inflated = self.used
         if self.used != self.room:
             self.set_room(self.used)
         storage = self.storage
@@ -644,8 +748,8 @@ cdef class _Decoder:
         self.used = self.room = 0
 
 
-# The defaults of max_size below are rules.DEFAULT_MAX_SIZE, written out: Cython keeps a default that it has
-# to compute in a C variable, which subinterpreters would share.
+# The defaults of max_size are rules.DEFAULT_MAX_SIZE, written out: Cython keeps a default that it has to
+# compute in a C variable, which subinterpreters would share.
 
 
 cdef class FrameDecoder(_Decoder):
@@ -661,12 +765,20 @@ cdef class FrameDecoder(_Decoder):
         self.set_up(role, max_size)
         self.allowed_rsv = allowed
 
+    @cython.critical_section
+    def feed(self, data, /):
+        """Take bytes from the peer, cut anywhere; return the frames that they complete.
+
+        Raises ProtocolError, whose `events` are those that the same call had completed before.
+        """
+        return self.take(data)
+
 
 cdef class MessageDecoder(_Decoder):
     """Decodes bytes to messages: str, bytes, and control frames as Frame (RFC 6455 §5).
 
     role: "client" or "server", the side that this process plays. max_size: the limit on a message in
-    bytes, or None. inflate: decompresses a message that has RSV1 set, or None. In full:
+    bytes, or None. inflate: decompresses messages that have RSV1 set, or None. In full:
     help(wsfast._fallback.MessageDecoder).
     """
 
@@ -676,3 +788,11 @@ cdef class MessageDecoder(_Decoder):
         self.to_messages = True
         self.inflate = inflate
         self.allowed_rsv = 0x40 if inflate is not None else 0
+
+    @cython.critical_section
+    def feed(self, data, /):
+        """Take bytes from the peer, cut anywhere; return the messages and control frames that they complete.
+
+        Raises ProtocolError, whose `events` are those that the same call had completed before.
+        """
+        return self.take(data)

@@ -111,6 +111,25 @@ cdef inline object new_frame(uint8_t first, size_t length, bint masked, wsf_key 
     return result
 
 
+cdef inline object text_frame(
+    const wsf_kernels *k, uint8_t first, str text, size_t size, bint masked, wsf_key key
+):
+    """Make a frame of `text`, whose encoded_size() is `size`."""
+    cdef uint8_t *target
+    result = new_frame(first, size, masked, key, &target)
+    encode_masked(k, target, size, text, key)
+    return result
+
+
+cdef inline object bytes_frame(
+    const wsf_kernels *k, uint8_t first, Source *source, bint masked, wsf_key key
+):
+    cdef uint8_t *target
+    result = new_frame(first, source.size, masked, key, &target)
+    k.mask(target, source.data, source.size, key)
+    return result
+
+
 cdef inline int opcode_number(object opcode, bint fin, bint rsv1) except -1:
     cdef int overflow
     cdef long number
@@ -148,7 +167,6 @@ cdef object encode_frame "wsf_encode_frame"(
     cdef uint8_t first = <uint8_t>(final << 7 | compressed << 6 | number)
     cdef bint control = number >= 8
     cdef wsf_key key
-    cdef uint8_t *target
     cdef Source source
     cdef size_t size
     cdef object payload = b"" if payload_or_null == NULL else <object>payload_or_null
@@ -157,9 +175,7 @@ cdef object encode_frame "wsf_encode_frame"(
         if control and size > 125:
             raise arguments.control_frame_too_long(number, size)
         choose_key(mask, &masked, &key)
-        result = new_frame(first, size, masked, key, &target)
-        encode_masked(k, target, size, <str>payload, key)
-        return result
+        return text_frame(k, first, <str>payload, size, masked, key)
     if not PyObject_CheckBuffer(payload):
         raise arguments.not_text_or_bytes_like("payload", payload)
     borrow(payload, &source, b"payload")
@@ -167,8 +183,6 @@ cdef object encode_frame "wsf_encode_frame"(
         if control and source.size > 125:
             raise arguments.control_frame_too_long(number, source.size)
         choose_key(mask, &masked, &key)
-        result = new_frame(first, source.size, masked, key, &target)
-        k.mask(target, source.data, source.size, key)
-        return result
+        return bytes_frame(k, first, &source, masked, key)
     finally:
         give_back(&source)

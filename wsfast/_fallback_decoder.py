@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-__all__ = ["FrameDecoder", "MessageDecoder"]
+__all__ = ["FrameDecoder", "MessageDecoder", "Messages"]
 
 Event = TypeVar("Event")
 
@@ -33,6 +33,10 @@ _PIECE = 1 << 14
 
 # Pieces of text that have less bytes than this are put together.
 _SMALL_PIECE = 1 << 10
+
+# A compressed message is inflated to results of at most this size: what zlib holds beside them stays in
+# proportion (RFC 6455 §10.4).
+_INFLATE_MOST = 1 << 16
 
 # Size of the buffers that get_buffer() lends, and what may be asked for.
 _LENT_SIZE = 1 << 16
@@ -107,7 +111,7 @@ class _Text:
 
 
 class _Decoder(Generic[Event]):
-    """What both decoders share: input, its buffers, and the end of input after an error."""
+    """What all decoders share: input, its buffers, and the end of input after an error."""
 
     __slots__ = (
         "_allowed_rsv",
@@ -115,6 +119,7 @@ class _Decoder(Generic[Event]):
         "_error",
         "_first",
         "_fragmented",
+        "_halted",
         "_in_use",
         "_inflate",
         "_key",
@@ -126,6 +131,7 @@ class _Decoder(Generic[Event]):
         "_masked",
         "_max_size",
         "_missing",
+        "_packed",
         "_payload",
         "_pending",
         "_role",
@@ -137,11 +143,11 @@ class _Decoder(Generic[Event]):
         role: str,
         max_size: int | None,
         allowed_rsv: int,
-        inflate: Callable[[bytes, int | None], Buffer] | None = None,
+        inflate: Callable[[bytes, bool, int], Buffer] | None = None,
     ) -> None:
-        in_use = getattr(self, "_in_use", None) or allocate_lock()
-        if not in_use.acquire(False):
-            raise _in_use()
+        lock = getattr(self, "_in_use", None) or allocate_lock()
+        if not lock.acquire(False):
+            raise in_use()
         try:
             # Before anything is assigned: a call that fails changes nothing.
             masked = arguments.check_role(role)
@@ -150,10 +156,7 @@ class _Decoder(Generic[Event]):
             self._limit = limit
             self._role = role
             self._max_size = max_size
-            self._allowed_rsv = allowed_rsv
-            # The first bytes that are legal before a message, and after the first frame of one.
-            self._legal_outside = _legal_first_bytes(masked, allowed_rsv, False)
-            self._legal_inside = _legal_first_bytes(masked, allowed_rsv, True)
+            self._allow(allowed_rsv)
             # A header, or a control frame, whose end has not arrived: at most 130 bytes.
             self._pending = b""
             # The frame of data that is under way: its first byte, the number of bytes that have not
@@ -169,15 +172,19 @@ class _Decoder(Generic[Event]):
             self._text = False
             self._compressed = False
             self._inflate = inflate
+            # How many bytes the frames of the message under way have declared, if it is compressed.
+            self._packed = 0
+            # Whether a close frame came, after which nothing counts (in a Channel only).
+            self._halted = False
             # The buffer that get_buffer() lent last.
             self._lent: memoryview | None = None
             self._lent_storage: bytearray | None = None
             # The error that ended the input.
             self._error: ProtocolError | None = None
             # Held during every call. Where there is none, __init__() was not called.
-            self._in_use = in_use
+            self._in_use = lock
         finally:
-            in_use.release()
+            lock.release()
 
     def __reduce__(self) -> NoReturn:
         # A copy would share what the original writes to.
@@ -192,31 +199,6 @@ class _Decoder(Generic[Event]):
     def max_size(self) -> int | None:
         """The size limit in bytes, ``None`` for no limit."""
         return getattr(self, "_max_size", None)
-
-    def feed(self, data: Buffer, /) -> list[Event]:
-        """Decode bytes from the peer.
-
-        The chunks may be cut anywhere; what they end in is kept for the next call.
-
-        Args:
-            data: any bytes-like object, of any length. It is not changed and not kept: what is
-                returned shares no memory with it.
-
-        Returns:
-            What these bytes complete, in wire order.
-
-        Raises:
-            ProtocolError: the peer broke a rule or exceeded the limit. ``code`` is the close code to
-                send; ``events`` is what this call had decoded before. Every later call fails too.
-            TypeError: ``data`` is not bytes-like, or is a buffer of items wider than a byte. The
-                decoder goes on.
-            RuntimeError: another call to this decoder has not returned. The decoder goes on.
-
-        """
-        if type(data) is not bytes:
-            with flatten("data", data) as view:
-                return self._feed(view)
-        return self._feed(data)
 
     def get_buffer(self, sizehint: int = -1) -> memoryview:
         """Lend a buffer to read bytes from the peer into (``asyncio.BufferedProtocol``).
@@ -280,6 +262,20 @@ class _Decoder(Generic[Event]):
         finally:
             self._in_use.release()
 
+    def _allow(self, rsv: int) -> None:
+        """Allow reserved bits, in place (RSV1 is 0x40)."""
+        self._allowed_rsv = rsv
+        # The first bytes that are legal before a message, and after the first frame of one.
+        self._legal_outside = _legal_first_bytes(self._masked, rsv, False)
+        self._legal_inside = _legal_first_bytes(self._masked, rsv, True)
+
+    def _take(self, data: Buffer) -> list[Event]:
+        """Do what feed() does."""
+        if type(data) is not bytes:
+            with flatten("data", data) as view:
+                return self._feed(view)
+        return self._feed(data)
+
     def _feed(self, data: bytes | memoryview) -> list[Event]:
         self._enter()
         try:
@@ -294,9 +290,9 @@ class _Decoder(Generic[Event]):
         try:
             entered = self._in_use.acquire(False)
         except AttributeError:
-            raise RuntimeError("__init__() was not called") from None
+            raise not_initialised() from None
         if not entered:
-            raise _in_use()
+            raise in_use()
         if self._error is not None:
             self._in_use.release()
             raise rules.failed_before(self._error)
@@ -313,23 +309,34 @@ class _Decoder(Generic[Event]):
             return  # something was made of the view that it cannot take back
 
     def _run(self, data: bytes | memoryview) -> list[Event]:
-        """Decode ``data``, and remember how it ended when it did not end well."""
         events: list[Event] = []
+        try:
+            self._run_into(events, data)
+        except ProtocolError as error:
+            error.events = events
+            raise
+        return events
+
+    def _run_into(self, events: list[Event], data: bytes | memoryview) -> None:
+        """Decode ``data``, and remember how it ended when it did not end well."""
         try:
             size = len(data)
             if size <= _BLOCK:
                 self._decode(bytes(data), events)
             else:
-                for start in range(0, size, _BLOCK):
-                    self._decode(bytes(data[start : start + _BLOCK]), events)
+                # Not data[...]: where nothing counts references, a view lasts until it is released.
+                with memoryview(data) as view:
+                    for start in range(0, size, _BLOCK):
+                        with view[start : start + _BLOCK] as block:
+                            piece = bytes(block)
+                        self._decode(piece, events)
+                        if self._halted:
+                            break
         except BaseException as error:
             # At once, and only then what may run somebody else's methods.
             self._fail(ProtocolError(""))
             self._error = rules.failure_of(error)
-            if isinstance(error, ProtocolError):
-                error.events = events
             raise
-        return events
 
     def _fail(self, error: ProtocolError) -> None:
         """Take no more input, and let go of what was decoded so far."""
@@ -360,20 +367,53 @@ class _Decoder(Generic[Event]):
         key = self._key
         stop = min(position + self._missing, len(data))
         self._missing -= stop - position
-        while position < stop:
+        while True:
             piece = data[position : min(position + _PIECE, stop)]
             position += len(piece)
             if key:
-                payload.write(xor(piece, key))
                 phase = len(piece) & 3
+                self._put(payload, xor(piece, key), position == stop and not self._missing)
                 if phase:
                     self._key = key = key[phase:] + key[:phase]
             else:
-                payload.write(piece)
-        return position
+                self._put(payload, piece, position == stop and not self._missing)
+            if position == stop:
+                return position
+
+    def _put(self, payload: BytesIO | _Text, piece: bytes | bytearray, ends_frame: bool) -> None:
+        """Put a piece of the frame under way into its storage."""
+        payload.write(piece)
 
 
-class FrameDecoder(_Decoder[Frame]):
+class _Feeder(_Decoder[Event]):
+    """A decoder that is used by itself, not as a part of a connection."""
+
+    __slots__ = ()
+
+    def feed(self, data: Buffer, /) -> list[Event]:
+        """Decode bytes from the peer.
+
+        The chunks may be cut anywhere; what they end in is kept for the next call.
+
+        Args:
+            data: any bytes-like object, of any length. It is not changed and not kept: what is
+                returned shares no memory with it.
+
+        Returns:
+            What these bytes complete, in wire order.
+
+        Raises:
+            ProtocolError: the peer broke a rule or exceeded the limit. ``code`` is the close code to
+                send; ``events`` is what this call had decoded before. Every later call fails too.
+            TypeError: ``data`` is not bytes-like, or is a buffer of items wider than a byte. The
+                decoder goes on.
+            RuntimeError: another call to this decoder has not returned. The decoder goes on.
+
+        """
+        return self._take(data)
+
+
+class FrameDecoder(_Feeder[Frame]):
     """Decode a stream of frames (RFC 6455 §5).
 
     Every rule for frames is enforced: reserved bits and opcodes, shortest length form, control frames
@@ -470,49 +510,12 @@ class FrameDecoder(_Decoder[Frame]):
         self._pending = data[position:]
 
 
-class MessageDecoder(_Decoder["str | bytes | Frame"]):
-    """Decode a stream of messages (RFC 6455 §5, §8.1).
-
-    Text messages come out as ``str``, binary ones as ``bytes``, close, ping and pong as
-    :class:`~wsfast.Frame`, in the order in which they end on the wire: a control frame between the
-    fragments of a message comes before it. Bytes after a close frame are decoded like any others; a
-    connection discards them (RFC 6455 §1.4).
-
-    Beside the rules for frames (see :class:`FrameDecoder`), text must be UTF-8, which fails at the
-    first byte that no valid text could have at its place, also inside a frame whose end has not
-    arrived; and close payloads must be valid (RFC 6455 §5.5.1, §7.4).
-
-    Args:
-        role: the side that this process plays, ``"client"`` or ``"server"``: a server's peer must
-            mask its frames, a client's must not (RFC 6455 §5.1).
-        max_size: limit on a message, in bytes of its payload, before and after decompression;
-            ``None`` for no limit. 1 MiB unless given. Control frames do not count.
-        inflate: ``None``, or what decompresses a message whose first frame has RSV1 set (RFC 7692
-            §6.1), which is then allowed. It is called as ``inflate(payload, max_size)``, with the
-            ``bytes`` of the whole message and the ``max_size`` given here, and returns a bytes-like
-            object. A :class:`~wsfast.ProtocolError` that it raises is the decoder's; any other
-            ``Exception`` becomes one with the code 1002.
-
-    Raises:
-        TypeError: ``role`` is not a ``str``, or ``max_size`` not an ``int`` or ``None``.
-        ValueError: no such role, or ``max_size`` is negative.
-
-    A message is gathered in one buffer that grows with what arrives, never larger than that, whatever
-    length a header declares and however small the fragments are.
-    """
+class Messages(_Decoder[Event]):
+    """What decodes to messages; what its control frames become is up to the subclass."""
 
     __slots__ = ()
 
-    def __init__(
-        self,
-        role: str,
-        *,
-        max_size: int | None = DEFAULT_MAX_SIZE,
-        inflate: Callable[[bytes, int | None], Buffer] | None = None,
-    ) -> None:
-        super().__init__(role, max_size, 0 if inflate is None else 0x40, inflate)
-
-    def _decode(self, data: bytes, events: list[str | bytes | Frame]) -> None:
+    def _decode(self, data: bytes, events: list[Any]) -> None:
         position = 0
         payload = self._payload
         if self._missing and payload is not None:
@@ -580,22 +583,25 @@ class MessageDecoder(_Decoder["str | bytes | Frame"]):
                             raise fault
                         finally:
                             del fault  # or it would keep this frame, which keeps it
-                events.append(_frame(first, content))
+                events.append(self._control(first, content))
+                if self._halted:
+                    return
                 position = stop
 
             else:  # a frame of a fragmented message, or one whose end has not arrived
                 if payload is None:
-                    if length > limit:
-                        raise rules.size_fault(length, 0, limit)
                     self._text = first & 0x0F == 1
                     self._compressed = first & 0x40 != 0
-                    payload = _Text() if self._text and not self._compressed else BytesIO()
+                    self._packed = 0
+                    if length > limit or self._compressed:
+                        self._judge_size(length, 0)
+                    payload = _Text() if self._text else BytesIO()
                     self._payload = payload
                     legal = self._legal_inside
                 else:
                     received = payload.tell()
-                    if length > limit - received:
-                        raise rules.size_fault(length, received, limit)
+                    if length > limit - received or self._compressed:
+                        self._judge_size(length, received)
                 self._first = first
                 self._missing = length
                 self._key = key
@@ -608,36 +614,106 @@ class MessageDecoder(_Decoder["str | bytes | Frame"]):
                     legal = self._legal_outside
         self._pending = data[position:]
 
-    def _deliver(self, payload: BytesIO | _Text, events: list[str | bytes | Frame]) -> None:
+    def _control(self, first: int, payload: bytes) -> Event:
+        """Return the event of a control frame."""
+        raise NotImplementedError
+
+    def _deliver(self, payload: BytesIO | _Text, events: list[Event]) -> None:
         """Append the message in ``payload``, which is whole."""
         self._payload = None
-        content = payload.getvalue()
-        if not self._compressed or isinstance(content, str):
-            events.append(content)
-            return
-        content = self._inflated(content)
-        if not self._text:
-            events.append(content)
-            return
-        try:
-            events.append(content.decode())
-        except UnicodeDecodeError as error:
-            raise _utf8_fault(content, error.start) from None
+        events.append(cast("Event", payload.getvalue()))
 
-    def _inflated(self, content: bytes) -> bytes:
-        """Decompress a message."""
+    def _judge_size(self, length: int, received: int) -> None:
+        """Refuse a frame that exceeds the limit on its message, or what a compressed one may need for it."""
+        if not self._compressed:
+            raise rules.size_fault(length, received, self._limit)
+        if length > rules.compressed_limit(self._limit) - self._packed:
+            raise rules.size_fault(length, self._packed, self._limit)
+        self._packed += length
+
+    def _put(self, payload: BytesIO | _Text, piece: bytes | bytearray, ends_frame: bool) -> None:
+        if not self._compressed:
+            payload.write(piece)
+            return
+        final = ends_frame and self._first > 127
+        if piece or final:
+            self._inflate_onto(payload, bytes(piece), final)
+
+    def _inflate_onto(self, payload: BytesIO | _Text, piece: bytes, final: bool) -> None:
+        """Inflate a piece of the message under way onto its storage."""
+        while True:
+            room = self._limit - payload.tell()
+            most = min(room, _INFLATE_MOST - 1) + 1
+            inflated = self._inflated(piece, final, most)
+            if len(inflated) > most:
+                raise arguments.inflated_too_much(len(inflated), most)
+            if len(inflated) > room:
+                raise rules.inflated_size_fault(self._limit)
+            if inflated:
+                payload.write(inflated)
+            if len(inflated) < most:
+                return
+            piece = b""
+
+    def _inflated(self, piece: bytes, final: bool, most: int) -> bytes:
         if self._inflate is None:
             raise RuntimeError("compressed message without inflate")
         try:
-            result = self._inflate(content, self._max_size)
-        except ProtocolError:
+            result = self._inflate(piece, final, most)
+        except (ProtocolError, MemoryError):
             raise
         except Exception as error:
             raise ProtocolError(f"cannot inflate message: {error}") from error
-        content = as_bytes("inflated message", result)
-        if len(content) > self._limit:
-            raise rules.size_fault(len(content), 0, self._limit)
-        return content
+        return as_bytes("inflated message", result)
+
+
+class MessageDecoder(Messages["str | bytes | Frame"], _Feeder["str | bytes | Frame"]):
+    """Decode a stream of messages (RFC 6455 §5, §8.1).
+
+    Text messages come out as ``str``, binary ones as ``bytes``, close, ping and pong as
+    :class:`~wsfast.Frame`, in the order in which they end on the wire: a control frame between the
+    fragments of a message comes before it. Bytes after a close frame are decoded like any others; a
+    connection discards them (RFC 6455 §1.4).
+
+    Beside the rules for frames (see :class:`FrameDecoder`), text must be UTF-8, which fails at the
+    first byte that no valid text could have at its place, also inside a frame whose end has not
+    arrived; and close payloads must be valid (RFC 6455 §5.5.1, §7.4).
+
+    Args:
+        role: the side that this process plays, ``"client"`` or ``"server"``: a server's peer must
+            mask its frames, a client's must not (RFC 6455 §5.1).
+        max_size: limit on a message, in bytes of its payload, before and after decompression;
+            ``None`` for no limit. 1 MiB unless given. Control frames do not count.
+        inflate: ``None``, or what decompresses messages whose first frame has RSV1 set (RFC 7692
+            §6.1), which is then allowed. It is called as ``inflate(piece, final, max_length)`` with
+            the compressed messages one after the other, each in pieces of at most 16 KiB as they
+            arrive; ``final`` tells the last piece of a message, which may be empty. It returns a
+            bytes-like object of at most ``max_length`` bytes, which is 1 or more; when it returns just
+            as many, it is called again, with an empty piece, for what it could not return yet. A
+            :class:`~wsfast.ProtocolError` that it raises is the decoder's; any other ``Exception``
+            becomes one with the code 1002.
+
+    Raises:
+        TypeError: ``role`` is not a ``str``, or ``max_size`` not an ``int`` or ``None``.
+        ValueError: no such role, or ``max_size`` is negative.
+
+    A message is gathered in one buffer that grows with what arrives, never larger than that, whatever
+    length a header declares and however small the fragments are.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        role: str,
+        *,
+        max_size: int | None = DEFAULT_MAX_SIZE,
+        inflate: Callable[[bytes, bool, int], Buffer] | None = None,
+    ) -> None:
+        super().__init__(role, max_size, 0 if inflate is None else 0x40, inflate)
+
+    def _control(self, first: int, payload: bytes) -> Frame:
+        return _frame(first, payload)
 
 
 def _frame(first: int, payload: bytes) -> Frame:
@@ -653,5 +729,9 @@ def _utf8_fault(text: bytes | bytearray, start: int) -> ProtocolError:
     return rules.utf8_fault(at, text[at] if at < len(text) else None)
 
 
-def _in_use() -> RuntimeError:
+def not_initialised() -> RuntimeError:
+    return RuntimeError("__init__() was not called")
+
+
+def in_use() -> RuntimeError:
     return RuntimeError("the decoder is in use by another call")

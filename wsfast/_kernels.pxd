@@ -21,6 +21,7 @@ cdef extern from "wsfast.h" nogil:
         void (*mask)(uint8_t *dst, const uint8_t *src, size_t n, wsf_key key) noexcept nogil
         size_t (*mask_ascii)(uint8_t *dst, const uint8_t *src, size_t n, wsf_key key) noexcept nogil
         size_t (*utf8_scan)(const uint8_t *src, size_t n, wsf_text *text) noexcept nogil
+        bint (*utf8_valid)(const uint8_t *src, size_t n) noexcept nogil
         void (*utf8_to_ucs1)(uint8_t *dst, size_t chars, const uint8_t *src, size_t n) noexcept nogil
         void (*utf8_to_ucs2)(uint16_t *dst, size_t chars, const uint8_t *src, size_t n) noexcept nogil
         void (*utf8_to_ucs4)(uint32_t *dst, size_t chars, const uint8_t *src, size_t n) noexcept nogil

@@ -7,6 +7,9 @@
 - ``_text.pxi``: UTF-8 to ``str`` and back
 - ``_encoder.pxi``: masking, masking keys and frames out
 - ``_decoder.pxi``: frames and messages in
+- ``_channel.pxi``: the data phase of a connection
+- ``_take.pxi``, ``_split.pxi``: whole messages, and frames, out of another library's buffer
+- ``_taker.pxi``: whole messages, made into what another library queues
 """
 
 cimport cython
@@ -131,6 +134,10 @@ include "_buffers.pxi"
 include "_text.pxi"
 include "_encoder.pxi"
 include "_decoder.pxi"
+include "_take.pxi"
+include "_channel.pxi"
+include "_split.pxi"
+include "_taker.pxi"
 
 PyModule_AddFunctions(sys.modules[__name__], wsf_entries)
 

@@ -121,18 +121,15 @@ def is_utf8(data, /):
     """
     cdef const wsf_kernels *k = wsf_active()
     cdef Source source
-    cdef size_t valid
-    cdef wsf_text text
-    text.chars = 0
-    text.highest = 0
+    cdef bint valid
     borrow(data, &source, b"data")
     if source.size < LET_OTHERS_RUN:
-        valid = k.utf8_scan(source.data, source.size, &text)
+        valid = k.utf8_valid(source.data, source.size)
     else:
         with nogil:
-            valid = k.utf8_scan(source.data, source.size, &text)
+            valid = k.utf8_valid(source.data, source.size)
     give_back(&source)
-    return valid == source.size
+    return valid
 
 
 cdef class Utf8Validator:

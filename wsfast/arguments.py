@@ -13,14 +13,20 @@ __all__ = [
     "bad_mask_length",
     "bad_mask_type",
     "bad_nbytes",
+    "check_bytearray",
+    "check_list",
     "check_max_size",
     "check_offset",
     "check_opcode",
     "check_role",
+    "check_template",
     "control_frame_too_long",
+    "inflated_too_much",
     "no_buffer_lent",
     "not_bytes_like",
+    "not_inflated_bytes",
     "not_single_bytes",
+    "not_text",
     "not_text_or_bytes_like",
 ]
 
@@ -31,6 +37,11 @@ _KNOWN_OPCODES = frozenset(map(int, Opcode))
 def not_bytes_like(name: str, value: object) -> TypeError:
     """``value`` does not support the buffer protocol."""
     return TypeError(f"{name} must be a bytes-like object, not {type(value).__name__}")
+
+
+def not_text(name: str, value: object) -> TypeError:
+    """``value`` is not a ``str``."""
+    return TypeError(f"{name} must be a str, not {type(value).__name__}")
 
 
 def not_text_or_bytes_like(name: str, value: object) -> TypeError:
@@ -70,6 +81,16 @@ def no_buffer_lent() -> ValueError:
 def bad_nbytes(nbytes: int, size: int) -> ValueError:
     """``buffer_updated()`` was told of more bytes than there is room for, or of less than none."""
     return ValueError(f"nbytes must be between 0 and {size}, the size of the buffer, not {nbytes}")
+
+
+def inflated_too_much(size: int, max_length: int) -> ValueError:
+    """``inflate`` has to keep to the ``max_length`` that it is given."""
+    return ValueError(f"inflated message must be at most {max_length} bytes at a time, not {size}")
+
+
+def not_inflated_bytes(value: object) -> TypeError:
+    """What inflates whole messages has to return ``bytes``."""
+    return TypeError(f"inflated message must be bytes, not {type(value).__name__}")
 
 
 def bad_entropy(n: int) -> RuntimeError:
@@ -126,3 +147,26 @@ def check_max_size(max_size: object) -> int:
     if number < 0:
         raise ValueError(f"max_size must be 0 or more, or None for no limit, not {number}")
     return min(number, (1 << 63) - 1)
+
+
+def check_template(name: str, value: object) -> tuple[object, ...]:
+    """Return a tuple of which copies can be made, with a payload as the second item."""
+    if not isinstance(value, tuple):
+        raise TypeError(f"{name} must be a tuple, not {type(value).__name__}")
+    if len(value) < 2:
+        raise ValueError(f"{name} must have 2 items or more, not {len(value)}")
+    return value
+
+
+def check_list(name: str, value: object) -> list[object]:
+    """Return a list to add to."""
+    if not isinstance(value, list):
+        raise TypeError(f"{name} must be a list, not {type(value).__name__}")
+    return value
+
+
+def check_bytearray(name: str, value: object) -> bytearray:
+    """Return a ``bytearray`` to work in."""
+    if not isinstance(value, bytearray):
+        raise TypeError(f"{name} must be a bytearray, not {type(value).__name__}")
+    return value

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-__all__ = ["ProtocolError", "WSFastError"]
+__all__ = ["HandshakeError", "InvalidState", "ProtocolError", "WSFastError"]
 
 
 class WSFastError(Exception):
@@ -40,3 +40,25 @@ class ProtocolError(WSFastError):
 
     def __reduce__(self) -> tuple[type[ProtocolError], tuple[str, int, list[Any]]]:
         return type(self), (self.args[0], self.code, self.events)
+
+
+class HandshakeError(WSFastError):
+    """The peer broke a rule of the opening handshake (RFC 6455 §4), or exceeded a limit.
+
+    Attributes:
+        status: the HTTP status that a server answers it with; 400 when nothing else fits.
+
+    """
+
+    status: int
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+    def __reduce__(self) -> tuple[type[HandshakeError], tuple[str, int]]:
+        return type(self), (self.args[0], self.status)
+
+
+class InvalidState(WSFastError):
+    """The caller asked for what the state of the connection does not allow, such as to send after a close."""

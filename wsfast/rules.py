@@ -15,9 +15,12 @@ from .frames import CloseCode, Opcode
 __all__ = [
     "DEFAULT_MAX_SIZE",
     "close_payload_fault",
+    "compressed_limit",
+    "cut_reason",
     "failed_before",
     "failure_of",
     "first_bytes_fault",
+    "inflated_size_fault",
     "length_fault",
     "size_fault",
     "utf8_fault",
@@ -91,6 +94,22 @@ def size_fault(length: int, received: int, max_size: int) -> ProtocolError:
     )
 
 
+def compressed_limit(max_size: int) -> int:
+    """Return how long the frames of a compressed message may be, so that it can be within its limit.
+
+    No compressor needs more: zlib's own bound is 9/64 above what it is given.
+    """
+    return max_size + (max_size >> 2) + 1024
+
+
+def inflated_size_fault(max_size: int) -> ProtocolError:
+    """Refuse a compressed message, as soon as it has inflated to more than the limit."""
+    return ProtocolError(
+        f"message too big: it inflates to more than the limit of {max_size} bytes (RFC 6455 §10.4)",
+        CloseCode.MESSAGE_TOO_BIG,
+    )
+
+
 def utf8_fault(index: int, byte: int | None) -> ProtocolError:
     """Refuse text. ``index`` is the offending byte's place in the message, ``byte`` its value.
 
@@ -120,6 +139,11 @@ def close_payload_fault(payload: bytes) -> ProtocolError | None:
             CloseCode.INVALID_DATA,
         )
     return None
+
+
+def cut_reason(reason: str) -> str:
+    """Cut ``reason`` to the 123 bytes that a close frame has room for, between two code points."""
+    return reason.encode("utf-8", "replace")[:123].decode("utf-8", "ignore")
 
 
 def failed_before(error: ProtocolError) -> ProtocolError:

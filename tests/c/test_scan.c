@@ -13,6 +13,8 @@ static void check_scan(const wsf_kernels *k, const uint8_t *src, size_t n, const
     CHECK(valid == wanted.valid && text.chars == 1000 + wanted.chars && text.highest == highest,
           "%s utf8_scan: %s, n %zu: valid %zu (%zu), chars %zu (%zu), highest %02X (%02X)", k->name,
           what, n, valid, wanted.valid, text.chars - 1000, wanted.chars, text.highest, highest);
+    CHECK(k->utf8_valid(src, n) == (wanted.valid == n), "%s utf8_valid: %s, n %zu", k->name, what,
+          n);
     text = (wsf_text){0, 0};
     k->utf8_scan(src, n, &text);
     CHECK(text.highest == wanted.highest, "%s utf8_scan: %s, n %zu: highest %02X, not %02X",
@@ -129,9 +131,11 @@ static const setting SETTINGS[] = {
     {64, 40, "\xC3\xA9"},
     {15, 0, "a"},         /* cut, what is left may end with 16 bytes, and inside a code point */
     {30, 0, "\xC3\xA9"},
+    {318, 300, "a"},      /* over the borders of the strides of utf8_valid */
+    {318, 8, "\xC3\xA9"},
 };
 
-enum { SETTING_COUNT = sizeof(SETTINGS) / sizeof(SETTINGS[0]), SETTING_ROOM = 512 };
+enum { SETTING_COUNT = sizeof(SETTINGS) / sizeof(SETTINGS[0]), SETTING_ROOM = 1024 };
 
 /* The settings used for the 2^29 strings of four bytes. */
 enum { FULL_SETTINGS = 4 };
@@ -195,6 +199,10 @@ static inline void check_string(const wsf_kernels *k, const uint8_t *string, siz
                          "chars %zu (%zu), highest %02X (%02X)",
                          k->name, string[0], string[1], string[2], string[3], length, s, result,
                          valid, text.chars, chars, text.highest, highest);
+        }
+        if (k->utf8_valid(where->text, where->n) != (valid == where->n)) {
+            check_failed("%s utf8_valid: %02X %02X %02X %02X, length %zu, setting %zu", k->name,
+                         string[0], string[1], string[2], string[3], length, s);
         }
     }
     checks_passed += count;

@@ -1,0 +1,415 @@
+"""Heads of HTTP/1.1 messages: gathered from pieces, judged strictly, parsed by h11 (RFC 9112).
+
+h11 tolerates what old peers send: lines that end in a bare LF, folded lines, control characters in
+values. Each of them has been the way past a proxy that read the same bytes otherwise, and no WebSocket
+peer needs them. So they are refused here, before h11 sees the head. A head is parsed once, when all of
+it is there; what comes before its end is only searched for that end.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .errors import HandshakeError
+from .headers import TEXT, TOKEN, Headers, shown
+
+if TYPE_CHECKING:
+    import h11
+
+__all__ = [
+    "BODY_KEPT",
+    "Body",
+    "HeadBuffer",
+    "RequestHead",
+    "ResponseHead",
+    "ResponseReader",
+    "bytes_of",
+    "check_limit",
+    "parse_request",
+]
+
+#: How much of the body of a response that is not 101 is kept, in bytes: 64 KiB.
+BODY_KEPT = 65536
+
+#: h11 is given a body in pieces of this size, and may hold back as much: the size line of a chunk, or
+#: the trailers. Its patterns for those take time in the square of their length.
+_BODY_PIECE = 1024
+
+_TEXT = TEXT.encode("latin-1")
+_TOKEN = TOKEN.encode("ascii")
+_VISIBLE = bytes(range(0x21, 0x7F))
+_DIGITS = b"0123456789"
+#: What has no meaning, or two, when a head has it twice. The list fields are not among them.
+_ONCE_IN_REQUEST = (
+    "host",
+    "origin",
+    "content-length",
+    "transfer-encoding",
+    "sec-websocket-key",
+    "sec-websocket-version",
+)
+_ONCE_IN_RESPONSE = (
+    "content-length",
+    "transfer-encoding",
+    "sec-websocket-accept",
+    # Lists, but in a response each has one element or one line (RFC 6455 §11.3.2, §11.3.4).
+    "sec-websocket-extensions",
+    "sec-websocket-protocol",
+)
+
+
+def bytes_of(data: object, name: str = "data") -> bytes:
+    """Return the bytes of a bytes-like object; ``TypeError`` for anything else, which has ``name`` there."""
+    if type(data) is bytes:
+        return data
+    from . import arguments
+
+    try:
+        view = memoryview(data)  # type: ignore[arg-type]
+    except TypeError:
+        raise arguments.not_bytes_like(name, data) from None
+    if view.itemsize != 1:
+        raise arguments.not_single_bytes(name, view.itemsize)
+    return view.tobytes()
+
+
+def check_limit(name: str, value: object) -> int:
+    """Return a limit as an ``int``, for ``None`` one that is never reached.
+
+    Raises:
+        TypeError: ``value`` is neither an ``int`` nor ``None``.
+        ValueError: it is less than 1.
+
+    """
+    if value is None:
+        return (1 << 63) - 1
+    if not isinstance(value, int):
+        raise TypeError(f"{name} must be an int or None, not {type(value).__name__}")
+    number = int.__index__(value)
+    if number < 1:
+        raise ValueError(f"{name} must be 1 or more, or None for no limit, not {number}")
+    return number
+
+
+class HeadBuffer:
+    """Gathers one head after the other; each byte is looked at once, however small the pieces.
+
+    Args:
+        max_size: bytes that all heads may have together, the empty lines at their ends included. No
+            more than that is ever held.
+        response: whether a response is expected, or a request.
+
+    """
+
+    __slots__ = ("_before", "_data", "_max_size", "_response", "_room")
+
+    def __init__(self, max_size: int, *, response: bool) -> None:
+        self._data = bytearray()
+        self._max_size = self._room = max_size
+        self._response = response
+        # What has come of an empty line before a request; None when its time is over.
+        self._before: bytes | None = None if response else b""
+
+    def hold(self, data: bytes) -> bool:
+        """Take a piece from the middle of a head, and return true; leave any other, and return false.
+
+        That is what heads that come byte by byte consist of, and all that :meth:`feed` does with it.
+        """
+        held = self._data
+        if b"\n" in data or not 5 <= len(held) < self._room - len(data):
+            return False
+        held += data
+        return True
+
+    def feed(self, data: bytes) -> tuple[bytes, bytes] | None:
+        """Take a piece; return the head and what follows it in ``data`` once the head is complete.
+
+        Raises:
+            HandshakeError: the head exceeds the limit (status 431), or what came cannot become one.
+
+        """
+        if self._before is not None:
+            data = self._skip_empty_line(self._before, data)
+        held = self._data
+        start = len(held)
+        held += data if len(data) <= self._room - start else data[: self._room - start]
+        if start < 5 and held:
+            self._check_first(held)
+        if held.find(b"\n", start) >= 0:
+            # A bare LF counts too. The head is refused for it then, and not waited for.
+            ends = [held.find(b"\n\r\n", max(0, start - 2)) + 3, held.find(b"\n\n", max(0, start - 1)) + 2]
+            found = [end for end, length in zip(ends, (3, 2), strict=True) if end >= length]
+            if found:
+                end = min(found)
+                head = bytes(held[:end])
+                self._room -= end
+                self._data = bytearray()
+                return head, data[end - start :]
+        if len(held) >= self._room:
+            what = "response" if self._response else "request"
+            raise HandshakeError(
+                f"the head of the {what} exceeds the limit of {self._max_size} bytes (RFC 6585 §5)", 431
+            )
+        return None
+
+    def _skip_empty_line(self, before: bytes, data: bytes) -> bytes:
+        """Return ``data`` without one empty line at its start, of which ``before`` came earlier.
+
+        RFC 9112 §2.2: some clients send one behind a request, or before the next.
+        """
+        data = before + data
+        self._before = data if data in (b"", b"\r") else None
+        if self._before is not None:
+            return b""
+        return data.removeprefix(b"\r\n")
+
+    def _check_first(self, held: bytearray) -> None:
+        """Refuse at once what is no HTTP, such as TLS, and may never have an empty line."""
+        if self._response:
+            for end in range(1, min(len(held), 5) + 1):
+                # No more is shown than it takes: the same however the bytes were cut.
+                if held[:end] != b"HTTP/"[:end]:
+                    raise HandshakeError(
+                        f"the response begins with {bytes(held[:end])!r}, not 'HTTP/' (RFC 9112 §4)"
+                    )
+        elif held[0] not in _TOKEN:
+            raise HandshakeError(f"the request begins with byte 0x{held[0]:02X}, not a method (RFC 9112 §3)")
+
+
+class RequestHead(NamedTuple):
+    """The head of a request, checked but for what WebSocket asks of it."""
+
+    method: str
+    target: str
+    version: str
+    headers: Headers
+
+
+class ResponseHead(NamedTuple):
+    """The head of a response, checked but for what WebSocket asks of it."""
+
+    status: int
+    reason: str
+    version: str
+    headers: Headers
+
+
+def _lines_of(head: bytes, max_count: int) -> list[bytes]:
+    """Return the lines of a head, the empty ones at its end excluded, when every one is well-formed.
+
+    Raises:
+        HandshakeError: a control character, CR or LF alone, more than ``max_count`` fields, a folded
+            line, a name that is no token.
+
+    """
+    lines = head.split(b"\r\n")
+    if head.translate(None, _TEXT) != b"\r\n" * (len(lines) - 1):
+        number, bad = next(
+            (n, bad) for n, line in enumerate(lines, 1) if (bad := line.translate(None, _TEXT))
+        )
+        what = {0x0D: "a CR without LF", 0x0A: "an LF without CR"}.get(
+            bad[0], f"control character 0x{bad[0]:02X}"
+        )
+        raise HandshakeError(f"{what} in line {number} of the head (RFC 9112 §2.2)")
+    del lines[-2:]
+    if len(lines) - 1 > max_count:
+        raise HandshakeError(
+            f"{len(lines) - 1} header fields exceed the limit of {max_count} (RFC 6585 §5)", 431
+        )
+    for line in lines[1:]:
+        if line[0] in b" \t":
+            raise HandshakeError(f"folded line {_shown(line)} in the head (RFC 9112 §5.2)")
+        name, colon, _ = line.partition(b":")
+        if not colon:
+            raise HandshakeError(f"line {_shown(line)} in the head has no colon (RFC 9112 §5)")
+        if not name or name.translate(None, _TOKEN):
+            if not name.rstrip(b" \t").translate(None, _TOKEN) and name.strip(b" \t"):
+                raise HandshakeError(f"whitespace between {_shown(name)} and its colon (RFC 9112 §5.1)")
+            raise HandshakeError(f"{_shown(name)} is not the name of a header field (RFC 9110 §5.1)")
+    return lines
+
+
+def _shown(line: bytes) -> str:
+    return shown(line.decode("latin-1"))
+
+
+def _check_once(lines: list[bytes], names: tuple[str, ...]) -> None:
+    have = [line.partition(b":")[0].lower().decode("ascii") for line in lines[1:]]
+    for name in names:
+        if have.count(name) > 1:
+            title = name.title().replace("Websocket", "WebSocket")
+            raise HandshakeError(f"{title} occurs {have.count(name)} times (RFC 9110 §5.3)")
+
+
+def _is_version(text: bytes) -> bool:
+    return (
+        len(text) == 8
+        and text.startswith(b"HTTP/")
+        and text[5] in _DIGITS
+        and text[6:7] == b"."
+        and text[7] in _DIGITS
+    )
+
+
+def _headers_of(event: h11.Request | h11.Response | h11.InformationalResponse) -> Headers:
+    return Headers.from_checked(
+        [(name.decode("ascii"), value.decode("latin-1")) for name, value in event.headers.raw_items()]
+    )
+
+
+def _parsed(connection: h11.Connection, head: bytes, what: str) -> Any:
+    """Return h11's event for a head that is complete, and so always has one."""
+    import h11
+
+    connection.receive_data(head)
+    try:
+        return connection.next_event()
+    except h11.RemoteProtocolError as exc:
+        # The checks before h11 are stricter than its own, but for lengths and codings of bodies.
+        raise HandshakeError(f"malformed {what}: {str(exc)[:80]}") from None
+
+
+def parse_request(head: bytes, max_count: int) -> RequestHead:
+    """Parse the head of a request, with the empty line at its end.
+
+    Raises:
+        HandshakeError: it is malformed (400), has more than ``max_count`` fields (431), a version that
+            has no Upgrade field (400) or another syntax (505), or announces a body (400).
+
+    """
+    lines = _lines_of(head, max_count)
+    parts = lines[0].split(b" ")
+    if len(parts) != 3 or parts[0].translate(None, _TOKEN) or not all(parts):
+        raise HandshakeError(f"{_shown(lines[0])} is not a request line (RFC 9112 §3)")
+    if parts[1].translate(None, _VISIBLE):
+        raise HandshakeError(f"{_shown(parts[1])} is not a request target (RFC 9112 §3.2)")
+    if not _is_version(parts[2]):
+        raise HandshakeError(f"{_shown(parts[2])} is not an HTTP version (RFC 9112 §2.3)")
+    # 505 speaks of the major version only (RFC 9110 §15.6.6). HTTP/1.0 is understood, but its Upgrade
+    # field does not count (RFC 9110 §7.8), so this is a request that should not have been made: 400.
+    if parts[2][5:6] != b"1":
+        raise HandshakeError(f"HTTP version {parts[2][5:].decode()}, not 1.1 (RFC 6455 §4.2.1)", 505)
+    if parts[2] == b"HTTP/1.0":
+        raise HandshakeError("HTTP version 1.0, not 1.1 or higher (RFC 6455 §4.2.1)")
+    _check_once(lines, _ONCE_IN_REQUEST)
+    names = {line.partition(b":")[0].lower(): line.partition(b":")[2].strip(b" \t") for line in lines[1:]}
+    if b"host" not in names:
+        raise HandshakeError("no Host field (RFC 6455 §4.2.1)")
+    # What followed the head would be the body for one reader and frames for another.
+    if b"transfer-encoding" in names:
+        raise HandshakeError("a request with Transfer-Encoding: it must have no body (RFC 9110 §9.3.1)")
+    length = names.get(b"content-length", b"0")
+    if not length or length.strip(b"0"):
+        raise HandshakeError(
+            f"a request with Content-Length {_shown(length)}: it must have no body (RFC 9110 §9.3.1)"
+        )
+
+    import h11
+
+    event: h11.Request = _parsed(h11.Connection(h11.SERVER), head, "request")
+    return RequestHead(
+        event.method.decode("ascii"),
+        event.target.decode("ascii"),
+        event.http_version.decode("ascii"),
+        _headers_of(event),
+    )
+
+
+class Body:
+    """The body of a response, as far as it is kept: up to :data:`BODY_KEPT` bytes."""
+
+    __slots__ = ("_connection", "_kept")
+
+    def __init__(self, connection: h11.Connection) -> None:
+        self._connection = connection
+        self._kept = bytearray()
+
+    @property
+    def kept(self) -> bytes:
+        """What there is of it."""
+        return bytes(self._kept)
+
+    def feed(self, data: bytes) -> bool:
+        """Take a piece, perhaps empty; tell whether the body is complete, or as much as is kept.
+
+        Raises:
+            HandshakeError: its chunks are malformed.
+
+        """
+        for at in range(0, len(data), _BODY_PIECE):
+            if self._events():
+                return True
+            self._connection.receive_data(data[at : at + _BODY_PIECE])
+        return self._events()
+
+    def feed_eof(self) -> None:
+        """Take the end of the connection.
+
+        Raises:
+            HandshakeError: the body should have been longer.
+
+        """
+        self._connection.receive_data(b"")
+        self._events()
+
+    def _events(self) -> bool:
+        import h11
+
+        while True:
+            try:
+                event = self._connection.next_event()
+            except h11.RemoteProtocolError as exc:
+                raise HandshakeError(f"malformed body of the response: {str(exc)[:80]}") from None
+            if isinstance(event, h11.Data):
+                self._kept += event.data[: BODY_KEPT - len(self._kept)]
+                if len(self._kept) >= BODY_KEPT:
+                    return True
+            else:
+                return event is not h11.NEED_DATA
+
+
+class ResponseReader:
+    """Parses heads of responses to one request: any 1xx first, then the one that counts."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self) -> None:
+        import h11
+
+        # h11 reads no response without a request before it. Which fields that one had is all the same
+        # to it, but for Upgrade: without that it takes no 101.
+        self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=_BODY_PIECE)
+        fields = [("Host", "h"), ("Upgrade", "websocket"), ("Connection", "Upgrade")]
+        self._connection.send(h11.Request(method="GET", target="/", headers=fields))
+        self._connection.send(h11.EndOfMessage())
+
+    def parse(self, head: bytes, max_count: int) -> ResponseHead:
+        """Parse a head, with the empty line at its end.
+
+        Raises:
+            HandshakeError: it is malformed, or has more than ``max_count`` fields.
+
+        """
+        lines = _lines_of(head, max_count)
+        version, _, rest = lines[0].partition(b" ")
+        status = rest[:3]
+        if (
+            not _is_version(version)
+            or len(status) != 3
+            or status.translate(None, _DIGITS)
+            or status < b"100"
+            or rest[3:4] not in (b"", b" ")
+        ):
+            raise HandshakeError(f"{_shown(lines[0])} is not a status line (RFC 9112 §4)")
+        _check_once(lines, _ONCE_IN_RESPONSE)
+        event: h11.Response | h11.InformationalResponse = _parsed(self._connection, head, "response")
+        return ResponseHead(
+            event.status_code,
+            bytes(event.reason).decode("latin-1"),
+            bytes(event.http_version).decode("ascii"),
+            _headers_of(event),
+        )
+
+    def body(self) -> Body:
+        """Return the reader of the body of the response that was parsed last."""
+        return Body(self._connection)
