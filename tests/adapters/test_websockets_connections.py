@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import random
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -22,11 +23,14 @@ import websockets.asyncio.server
 import websockets.sync.client
 import websockets.sync.server
 from implementations import compiled_module
+from installing import install
 from websockets.exceptions import ConnectionClosedError
 from websockets.version import version
 
+from wsfast.adapters import _websockets_deflate as fast_deflate
 from wsfast.adapters import _websockets_frames as fast
 
+pytestmark = pytest.mark.thread_unsafe(reason="install() changes the library for the whole process")
 TIMEOUT = 20
 VERSION = tuple(int(number) for number in version.split(".")[:2])
 MESSAGES: list[Any] = [
@@ -47,12 +51,17 @@ COMPRESSION = pytest.mark.parametrize("compression", [None, "deflate"])
 @pytest.fixture(autouse=True, params=["python"] if compiled_module is None else ["python", "c"])
 def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     module: Any = _fallback if request.param == "python" else compiled_module
-    for name in ("FrameDecoder", "apply_mask", "encode_frame"):
+    for name in ("FrameDecoder", "apply_mask", "encode_frame", "take_messages"):
         monkeypatch.setattr(fast, name, getattr(module, name))
+    if VERSION >= (16, 0):
+        for name in ("asyncio", "sync"):
+            ours = importlib.import_module(f"wsfast.adapters._websockets_{name}")
+            monkeypatch.setattr(ours, "encode_frame", module.encode_frame)
+    monkeypatch.setattr(fast_deflate, "decode_utf8", module.decode_utf8)
     monkeypatch.setattr(adapter, "apply_mask", module.apply_mask)
     # The twin would leave masks to the library if that has its C function.
     monkeypatch.setattr(fast, "their_masks", False)
-    wsfast.install("websockets")
+    install("websockets")
     yield
     wsfast.uninstall()
 
@@ -167,7 +176,7 @@ def test_open_connections_survive_install_and_uninstall() -> None:
                 if number % 2:
                     wsfast.uninstall()
                 else:
-                    wsfast.install("websockets")
+                    install("websockets")
 
     run(main())
 

@@ -6,6 +6,7 @@ import logging
 import random
 import secrets
 import struct
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import Any
@@ -19,6 +20,7 @@ from wsfast.adapters import websockets as adapter
 pytest.importorskip("websockets")
 
 from implementations import compiled_module
+from installing import install
 from websockets.client import ClientProtocol
 from websockets.exceptions import ProtocolError
 from websockets.extensions import Extension
@@ -28,23 +30,39 @@ from websockets.protocol import Protocol, Side, State
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
+from wsfast.adapters import _websockets_deflate as deflate
 from wsfast.adapters import _websockets_frames as fast
 
-CONT, TEXT, BINARY, CLOSE, PING, PONG = Opcode
+# By number: PyPy has the members in another order.
+CONT, TEXT, BINARY, CLOSE, PING, PONG = (Opcode(number) for number in (0, 1, 2, 8, 9, 10))
 SERVER, CLIENT = Side.SERVER, Side.CLIENT
 SIDES = [pytest.param(SERVER, id="server"), pytest.param(CLIENT, id="client")]
 KEY = b"\x37\xfa\x21\x3d"
+pytestmark = pytest.mark.thread_unsafe(reason="install() changes the library for the whole process")
 STRICTER = "payload length not in its shortest form"
 TWO_LIMITS = hasattr(Protocol(SERVER), "max_fragment_size")
+
+
+# How often a block with BFINAL has been met. What the library makes of what follows is the one fault that is
+# mended without being asked to.
+blocks_with_bfinal: list[None] = []
+go_on = deflate.Stream._go_on
+
+
+def go_on_and_say_so(self: Any, out: bytes, max_length: int) -> bytes:
+    blocks_with_bfinal.append(None)
+    return go_on(self, out, max_length)
 
 
 @pytest.fixture(autouse=True, params=["python"] if compiled_module is None else ["python", "c"])
 def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every test runs on both backends, starts and ends uninstalled, and knows the masking keys."""
     module: Any = _fallback if request.param == "python" else compiled_module
-    for name in ("FrameDecoder", "apply_mask", "encode_frame"):
+    for name in ("FrameDecoder", "apply_mask", "encode_frame", "take_messages"):
         monkeypatch.setattr(fast, name, getattr(module, name))
     monkeypatch.setattr(adapter, "apply_mask", module.apply_mask)
+    monkeypatch.setattr(deflate, "decode_utf8", module.decode_utf8)
+    monkeypatch.setattr(deflate.Stream, "_go_on", go_on_and_say_so)
     # The twin would leave masks to the library if that has its C function.
     monkeypatch.setattr(fast, "their_masks", False)
     monkeypatch.setattr(secrets, "token_bytes", lambda n: (KEY * n)[:n])
@@ -145,14 +163,11 @@ def live(
 def assert_same(make: Callable[[], Any], pieces: list[bytes]) -> None:
     """Compare the library to itself with the drop-in."""
     stock = live(make(), pieces)
-    with wsfast.install("websockets"):
+    blocks_with_bfinal.clear()
+    with install("websockets"):
         ours = live(make(), pieces)
-    if ours == stock:
-        return
-    # The one difference that is meant: what came before that frame must be the same.
-    assert STRICTER in str(ours[-1][2]["parser_exc"]), f"fed {pieces}"
-    events = [[event for step in history for event in step[0]] for history in (ours, stock)]
-    assert events[0] == events[1][: len(events[0])]
+    if not blocks_with_bfinal:
+        assert ours == stock, f"fed {pieces}"
 
 
 def cut(data: bytes, *places: int) -> list[bytes]:
@@ -367,7 +382,7 @@ def test_overridden_recv_frame_sees_every_frame() -> None:
                 return
             super().recv_frame(frame)
 
-    with wsfast.install("websockets"):
+    with install("websockets"):
         connection = Recording()
         connection.receive_data(conversation(SERVER))
         assert len(connection.got) == 10
@@ -401,7 +416,7 @@ def test_debug_log(side: Side, caplog: pytest.LogCaptureFixture) -> None:
         connection.receive_data(data[50:])
         connection.receive_eof()
         logs.append([record.getMessage() for record in caplog.records])
-        wsfast.install("websockets")
+        install("websockets")
     assert logs[0] == logs[1]
     assert sum(line.startswith("< ") for line in logs[0]) >= 10
 
@@ -412,7 +427,7 @@ def test_patched_parser_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*args: Any, **kwargs: Any) -> Any:
         raise RuntimeError("BOOM")
 
-    with wsfast.install("websockets"):
+    with install("websockets"):
         connection = Protocol(SERVER)
         connection.receive_data(data[:-1])
         with monkeypatch.context() as patch:
@@ -427,7 +442,7 @@ def test_patched_parser_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
         calls.append(args)
         return parse.__get__(None, Frame)(*args, **kwargs)
 
-    with wsfast.install("websockets"):
+    with install("websockets"):
         monkeypatch.setattr(Frame, "parse", parse_frame)
         connection = Protocol(SERVER)
         connection.receive_data(data)
@@ -462,7 +477,7 @@ def test_frames_right_behind_the_handshake() -> None:
 
 
 def test_client_handshake() -> None:
-    with wsfast.install("websockets"):
+    with install("websockets"):
         server, client = ServerProtocol(), ClientProtocol(parse_uri("ws://localhost/"))
         client.send_request(client.connect())
         server.receive_data(b"".join(client.data_to_send()))
@@ -487,7 +502,7 @@ def test_switched_on_and_off_on_an_open_connection(side: Side, rng: random.Rando
 
     def toggle(i: int) -> None:
         if rng.random() < 0.5:
-            wsfast.install("websockets")
+            install("websockets")
         else:
             wsfast.uninstall("websockets")
 
@@ -514,7 +529,7 @@ def test_fast_path_is_taken_up_again_in_a_busy_stream(monkeypatch: pytest.Monkey
     data = wire(SERVER, TEXT, b"x" * 70) * 100
     connection = Protocol(SERVER)
     connection.receive_data(data[:10])
-    with wsfast.install("websockets"):
+    with install("websockets"):
         for start in range(10, len(data), 333):
             connection.receive_data(data[start : start + 333])
     assert len(connection.events_received()) == 100
@@ -522,7 +537,7 @@ def test_fast_path_is_taken_up_again_in_a_busy_stream(monkeypatch: pytest.Monkey
 
 
 def test_memory_of_a_frame_that_does_not_arrive() -> None:
-    with wsfast.install("websockets"):
+    with install("websockets"):
         connection: Any = Protocol(SERVER)
         connection.receive_data(wire(SERVER, BINARY, b"", length=1 << 20))
         assert len(connection.reader.buffer) < 100
@@ -535,19 +550,20 @@ def test_memory_of_a_frame_that_does_not_arrive() -> None:
 @pytest.mark.parametrize("side", SIDES)
 def test_lengths_not_in_their_shortest_form(side: Side) -> None:
     masked = 0x80 if side is SERVER else 0
-    with wsfast.install("websockets"):
-        for header in [
-            bytes([0x81, masked | 126, 0, 5]),
-            bytes([0x82, masked | 126, 0, 125]),
-            bytes([0x81, masked | 127]) + (65535).to_bytes(8, "big"),
-            bytes([0x81, masked | 127]) + (1 << 63).to_bytes(8, "big"),
-            bytes([0x89, masked | 126, 0, 5]),
-            bytes([0x89, masked | 127]) + (5).to_bytes(8, "big"),
-        ]:
-            for pieces in ([header], [bytes([byte]) for byte in header], [header + bytes(70_000)]):
+    for header in [
+        bytes([0x81, masked | 126, 0, 5]),
+        bytes([0x82, masked | 126, 0, 125]),
+        bytes([0x81, masked | 127]) + (65535).to_bytes(8, "big"),
+        bytes([0x81, masked | 127]) + (1 << 63).to_bytes(8, "big"),
+        bytes([0x89, masked | 126, 0, 5]),
+        bytes([0x89, masked | 127]) + (5).to_bytes(8, "big"),
+    ]:
+        before = wire(side, TEXT, b"before")
+        for pieces in ([header], [bytes([byte]) for byte in header], [header + bytes(70_000)]):
+            assert_same(lambda: Protocol(side), [before, *pieces])
+            with install("websockets", strict=True):
                 connection = Protocol(side)
-                connection.receive_data(wire(side, TEXT, b"before"))
-                for piece in pieces:
+                for piece in [before, *pieces]:
                     connection.receive_data(piece)
                 assert connection.events_received() == [Frame(TEXT, b"before")]
                 assert isinstance(connection.parser_exc, ProtocolError)
@@ -569,14 +585,15 @@ def test_serialize(mask: bool) -> None:
         for payload in PAYLOADS
         for kind in (bytes, bytearray, memoryview, lambda data: memoryview(data)[::-1])
         for fin in (False, True)
-        if not (kind not in (bytes, bytearray, memoryview) and not mask)
+        # Not contiguous: servers cannot send that, and no C function of the library's on PyPy.
+        if kind in (bytes, bytearray, memoryview) or (mask and sys.implementation.name != "pypy")
     ]
     frames += [Frame(opcode, payload) for opcode in (CLOSE, PING, PONG) for payload in PAYLOADS[:3]]
     # What no check refuses, an int for an opcode and an opcode that does not exist.
     frames += [Frame(1, b"int"), Frame(3, b"reserved"), Frame(BINARY, b"fin is 1", 1)]  # type: ignore[arg-type]
     for extensions in (None, [], [Rsv2()]):
         expected = [frame.serialize(mask=mask, extensions=extensions) for frame in frames]
-        with wsfast.install("websockets"):
+        with install("websockets"):
             for frame, data in zip(frames, expected, strict=True):
                 result = frame.serialize(mask=mask, extensions=extensions)
                 assert type(result) is bytes
@@ -595,7 +612,7 @@ def test_serialize_compressed() -> None:
             sender.send_continuation(message, fin=True)
             sender.send_ping(message[:100])
         wires.append(sender.data_to_send())
-        wsfast.install("websockets")
+        install("websockets")
     assert wires[0] == wires[1]
 
 
@@ -623,7 +640,9 @@ def outcome(call: Callable[[], Any]) -> Any:
 @pytest.mark.parametrize("mask", [False, True])
 def test_serialize_refuses_what_the_library_refuses(frame: Frame, mask: bool) -> None:
     stock = outcome(lambda: frame.serialize(mask=mask))
-    with wsfast.install("websockets"):
+    if isinstance(stock, bytes):
+        pytest.skip("without its C function the library masks lists, too")
+    with install("websockets"):
         assert outcome(lambda: frame.serialize(mask=mask)) == stock
 
 
@@ -632,18 +651,18 @@ def test_serialize_calls_check_of_a_subclass() -> None:
         def check(self) -> None:
             raise ProtocolError("checked")
 
-    with wsfast.install("websockets"), pytest.raises(ProtocolError, match="checked"):
+    with install("websockets"), pytest.raises(ProtocolError, match="checked"):
         Checked(TEXT, b"").serialize(mask=False)
 
 
 def test_wide_items_are_refused() -> None:
-    with wsfast.install("websockets"), pytest.raises(TypeError, match="single bytes"):
+    with install("websockets"), pytest.raises(TypeError, match="single bytes"):
         Frame(BINARY, memoryview(bytes(8)).cast("I")).serialize(mask=True)
 
 
 def test_keys_are_those_of_wsfast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    with wsfast.install("websockets"):
+    with install("websockets"):
         wires = {Frame(TEXT, bytes(8)).serialize(mask=True) for _ in range(100)}
     assert len({data[2:6] for data in wires}) == 100
     assert all(data[:2] == b"\x81\x88" and data[6:10] == data[2:6] for data in wires)

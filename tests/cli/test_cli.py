@@ -17,9 +17,14 @@ from typing import Any
 import pytest
 
 import wsfast
+from wsfast.adapters import HOSTS, NOT_ADAPTED
 from wsfast.cli.bench import _print_tables
 
+pytestmark = pytest.mark.thread_unsafe(reason="each test has a process, and files, of its own")
 Done = subprocess.CompletedProcess[str]
+# Without its compiled backend wsfast has to be told that it is wanted all the same.
+FORCE = ["--force"] if wsfast.backend == "python" else []
+PYPY = sys.implementation.name == "pypy"
 
 
 def environment(**environ: str) -> dict[str, str]:
@@ -63,7 +68,7 @@ def test_help(name: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["frobnicate"], ["info", "--frob"], ["run", "--only", "socketio", "x"]]
+    "arguments", [[], ["frobnicate"], ["info", "--frob"], ["run", "--hosts", "socketio", "x"]]
 )
 def test_wrong_arguments(arguments: list[str]) -> None:
     done = command(*arguments)
@@ -75,7 +80,14 @@ def test_wrong_arguments(arguments: list[str]) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes break in another way")
 @pytest.mark.parametrize(
     "arguments",
-    [["info"], ["info", "--json"], ["--help"], ["run", "--help"], ["--version"], ["bench", "--quick"]],
+    [
+        ["info"],
+        ["info", "--json"],
+        ["--help"],
+        ["run", "--help"],
+        ["--version"],
+        ["bench", "--quick", "--hosts="],
+    ],
     ids=" ".join,
 )
 def test_nobody_reads(tmp_path: Path, arguments: list[str]) -> None:
@@ -138,16 +150,17 @@ def test_info() -> None:
     assert found["backend"] == wsfast.backend
     assert found["isa"] == wsfast.isa
     assert found["available_isas"] == list(wsfast.available_isas())
-    (library,) = found["libraries"]
-    assert library["name"] == "websockets"
+    assert [library["name"] for library in found["libraries"]] == list(HOSTS)
+    assert found["not_adapted"] == NOT_ADAPTED
+    [library] = [library for library in found["libraries"] if library["name"] == "websockets"]
     done = command("info")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"wsfast {wsfast.__version__}\n")
     if library["version"]:
-        assert f"  websockets {library['version']} (supported: 13.0 to 17.x)\n" in done.stdout
+        assert f"  websockets {library['version']} (supported: 13.0 to 17.4)\n" in done.stdout
         assert "      websockets.protocol.Protocol.receive_data\n" in done.stdout
     else:
-        assert "  websockets not installed (supported: 13.0 to 17.x)\n" in done.stdout
+        assert "  websockets not installed (supported: 13.0 to 17.4)\n" in done.stdout
 
 
 def test_info_without_the_extension() -> None:
@@ -192,7 +205,7 @@ print(json.dumps({
     "file": __file__,
     "package": __package__,
     "spec": __spec__ and __spec__.name,
-    "cached": __cached__ is None,
+    "cached": globals().get("__cached__", "") is None,
     "main": vars(main) is globals(),
     "names": sorted({*globals()} - {"__annotations__"}),
     "annotations": [*globals().get("__annotations__", [])],
@@ -219,7 +232,7 @@ def folder(tmp_path: Path) -> Path:
     "program",
     [
         ["app.py"],
-        ["app.py", "-v", "--only", "x", "-m", "--help", "a b"],
+        ["app.py", "-v", "--hosts", "x", "-m", "--help", "a b"],
         ["./app.py", "--"],
         ["sub/app.py", "1"],
         ["-m", "app", "-x"],
@@ -232,17 +245,24 @@ def folder(tmp_path: Path) -> Path:
 )
 def test_run_is_like_python(folder: Path, program: list[str]) -> None:
     expected = call(*program, cwd=folder)
-    done = command("run", *program, cwd=folder)
+    done = command("run", *FORCE, *program, cwd=folder)
     assert done.stderr == expected.stderr == ""
     assert json.loads(done.stdout) == json.loads(expected.stdout)
 
 
 @pytest.mark.parametrize(
-    "program", [["script", "-v"], ["pkg", "1"], ["app.pyz", "2"], ["sub/../pkg"]], ids=" ".join
+    "program",
+    [
+        ["script", "-v"],
+        ["pkg", "1"],
+        ["app.pyz", "2"],
+        pytest.param(["sub/../pkg"], marks=pytest.mark.skipif(PYPY, reason="PyPy normalizes that path")),
+    ],
+    ids=" ".join,
 )
 def test_run_folders_and_archives(folder: Path, program: list[str]) -> None:
     expected = json.loads(call(*program, cwd=folder).stdout)
-    found = json.loads(command("run", *program, cwd=folder).stdout)
+    found = json.loads(command("run", *FORCE, *program, cwd=folder).stdout)
     assert found == expected
 
 
@@ -250,7 +270,7 @@ def test_run_folders_and_archives(folder: Path, program: list[str]) -> None:
 def test_run_standard_input(folder: Path, program: list[str]) -> None:
     source = PROGRAM + "print(repr(sys.stdin.read()))\n"
     expected = call(*program, cwd=folder, stdin=source)
-    done = command("run", *program, cwd=folder, stdin=source)
+    done = command("run", *FORCE, *program, cwd=folder, stdin=source)
     assert done.stderr == expected.stderr == ""
     assert done.stdout == expected.stdout
 
@@ -261,13 +281,13 @@ CODE = "import sys; print(sys.argv, sys.path[0], __name__, __spec__, __loader__,
 @pytest.mark.parametrize("program", [["-c", CODE, "a", "-v"], [f"-c{CODE}", "-m", "x"]], ids=["-c", "-cCODE"])
 def test_run_code(folder: Path, program: list[str]) -> None:
     expected = call(*program, cwd=folder)
-    done = command("run", *program, cwd=folder)
+    done = command("run", *FORCE, *program, cwd=folder)
     assert done.stderr == expected.stderr == ""
     assert done.stdout == expected.stdout
 
 
 def test_run_after_two_dashes(folder: Path) -> None:
-    found = json.loads(command("run", "--", "app.py", "-v", cwd=folder).stdout)
+    found = json.loads(command("run", *FORCE, "--", "app.py", "-v", cwd=folder).stdout)
     assert found["argv"] == ["app.py", "-v"]
 
 
@@ -291,7 +311,7 @@ ENDS = [
 def test_run_ends_like_python(tmp_path: Path, source: str, how: list[str]) -> None:
     (tmp_path / "app.py").write_text(source + "\n")
     expected = call(*how, cwd=tmp_path)
-    done = command("run", *how, cwd=tmp_path)
+    done = command("run", *FORCE, *how, cwd=tmp_path)
     assert done.returncode == expected.returncode
     assert done.stdout == expected.stdout
     # 'python -m' shows runpy's frames, which are no help to anybody.
@@ -303,7 +323,7 @@ def test_run_ends_like_python(tmp_path: Path, source: str, how: list[str]) -> No
 def test_run_text_ends_like_python(source: str, how: str) -> None:
     program, stdin = (["-c", source], "") if how == "-c" else (["-"], source + "\n")
     expected = call(*program, stdin=stdin)
-    done = command("run", *program, stdin=stdin)
+    done = command("run", *FORCE, *program, stdin=stdin)
     assert done.returncode == expected.returncode
     assert done.stdout == expected.stdout
     # Without the lines of the source, which later versions show and earlier ones do not have.
@@ -314,7 +334,7 @@ def test_run_text_ends_like_python(source: str, how: str) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_run_interrupted(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text("raise KeyboardInterrupt\n")
-    done = command("run", "app.py", cwd=tmp_path)
+    done = command("run", *FORCE, "app.py", cwd=tmp_path)
     assert done.returncode == -signal.SIGINT
     assert done.stderr.count("File") == 1
 
@@ -324,7 +344,7 @@ def test_run_interrupted(tmp_path: Path) -> None:
 )
 def test_run_cannot_start(tmp_path: Path, program: list[str]) -> None:
     expected = call(*program, cwd=tmp_path)
-    done = command("run", *program, cwd=tmp_path)
+    done = command("run", *FORCE, *program, cwd=tmp_path)
     assert done.returncode == expected.returncode != 0
     assert len(done.stderr.splitlines()) == 1
     assert ("none" in done.stderr) or ("No module named" in done.stderr)
@@ -341,10 +361,13 @@ def test_run_without_a_program() -> None:
 
 def test_run_installs(tmp_path: Path) -> None:
     version = pytest.importorskip("websockets.version").version
-    (tmp_path / "app.py").write_text("import wsfast; print(wsfast.installed())\n")
-    quiet = command("run", "app.py", cwd=tmp_path)
-    assert (quiet.stdout, quiet.stderr) == ("('websockets',)\n", "")
-    verbose = command("run", "-v", "--only", "websockets", "app.py", cwd=tmp_path)
+    (tmp_path / "app.py").write_text(
+        "import wsfast; print('websockets' in wsfast.installed())\n"
+        "import websockets.frames; print(websockets.frames.Frame.serialize.__module__)\n"
+    )
+    quiet = command("run", *FORCE, "app.py", cwd=tmp_path)
+    assert (quiet.stdout, quiet.stderr) == ("True\nwsfast.adapters._websockets_frames\n", "")
+    verbose = command("run", *FORCE, "-v", "--hosts", "websockets", "app.py", cwd=tmp_path)
     assert verbose.stdout == quiet.stdout
     assert verbose.stderr == (
         f"wsfast {wsfast.__version__} ({wsfast.backend}, {wsfast.isa}) in websockets {version}\n"
@@ -352,18 +375,33 @@ def test_run_installs(tmp_path: Path) -> None:
 
 
 def test_run_with_a_library_too_old(tmp_path: Path) -> None:
+    """Named, it is an error; otherwise a warning, and the program runs with the library as it is."""
     (tmp_path / "websockets").mkdir()
-    (tmp_path / "websockets" / "__init__.py").write_text("")
-    (tmp_path / "websockets" / "version.py").write_text("version = '9.1'\n")
-    (tmp_path / "app.py").write_text("print('started')\n")
-    done = command("run", "app.py", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == (
-        "python -m wsfast run: websockets 9.1 is too old, wsfast knows 13.0 to 17.x:"
-        " pip install --upgrade 'websockets>=13.0'\n"
+    (tmp_path / "websockets" / "__init__.py").write_text("__version__ = '9.1'\n")
+    (tmp_path / "app.py").write_text("print('started')\nimport websockets\nprint(websockets.__version__)\n")
+    message = (
+        "websockets 9.1 is too old, wsfast knows 13.0 to 17.4: pip install --upgrade 'websockets>=13.0'"
+        " (force=True tries all the same)"
     )
-    found = json.loads(command("info", "--json", cwd=tmp_path).stdout)
-    assert found["libraries"][0]["problem"].startswith("websockets 9.1 is too old")
+    if not FORCE:
+        done = command("run", "--hosts", "websockets", "app.py", cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == f"python -m wsfast run: {message}\n"
+        done = command("run", "app.py", cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (0, "started\n9.1\n")
+        assert f"AdapterWarning: {message}\n" in done.stderr
+
+
+def test_run_without_the_extension(tmp_path: Path) -> None:
+    """It would not pay, and is not done unasked; the program runs."""
+    (tmp_path / "app.py").write_text("import wsfast; print(wsfast.installed())\n")
+    done = command("run", "app.py", cwd=tmp_path, WSFAST_EXTENSION="0", WSFAST_ISA="")
+    assert (done.returncode, done.stdout) == (0, "()\n")
+    assert done.stderr.startswith("python -m wsfast run: wsfast's compiled backend is not in use here")
+    done = command(
+        "run", "--hosts", "websockets", "app.py", cwd=tmp_path, WSFAST_EXTENSION="0", WSFAST_ISA=""
+    )
+    assert (done.returncode, done.stdout) == (1, "")
 
 
 # ---- bench ---------------------------------------------------------------------------------------
@@ -377,7 +415,12 @@ def check_figures(figures: dict[str, Any]) -> None:
         assert set(entry["seconds"]) == names
         assert all(0 < seconds < 1 for seconds in entry["seconds"].values())
     assert figures["encoding"]
-    assert len(figures["loopback"]) == (4 if "websockets" in names else 0)
+    assert figures["host_failures"] == {}
+    assert len(figures["hosts"]) == 6 * len(figures["host_versions"])
+    for entry in figures["hosts"]:
+        assert len(entry["stock"]) == len(entry["wsfast"]) == 5
+        assert all(0 < seconds < 1 for seconds in entry["stock"] + entry["wsfast"])
+        assert 0 < entry["least"] <= entry["ratio"] <= entry["most"]
 
 
 def test_bench(tmp_path: Path) -> None:
@@ -388,6 +431,7 @@ def test_bench(tmp_path: Path) -> None:
     assert "Decoding real traffic to messages, microseconds a message" in done.stdout
     figures = json.loads((tmp_path / "figures.json").read_text())
     check_figures(figures)
+    assert ("websockets" in figures["host_versions"]) == ("websockets" in figures["contenders"])
     assert (figures["backend"], figures["isa"]) == (wsfast.backend, wsfast.isa)
 
 
@@ -401,10 +445,11 @@ def test_bench_cannot_write(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-@pytest.mark.parametrize("stage", ["decoding ticker", "loopback, round trips, 64 B"])
+@pytest.mark.skipif(signal.getsignal(signal.SIGINT) is signal.SIG_IGN, reason="SIGINT is ignored here")
+@pytest.mark.parametrize("stage", ["decoding ticker", "websockets, ping-pong 64 B"])
 def test_bench_interrupted(tmp_path: Path, stage: str) -> None:
     """Ctrl-C, which a terminal sends to the servers too: one line."""
-    if "loopback" in stage:
+    if "websockets" in stage:
         pytest.importorskip("websockets")
     figures = tmp_path / "figures.json"
     figures.write_text("of the last time")
@@ -462,7 +507,24 @@ def test_bench_tables(monkeypatch: pytest.MonkeyPatch) -> None:
         "contenders": {**dict.fromkeys(names, ""), **peers},
         "decoding": [entry, entry],
         "encoding": [entry],
-        "loopback": [],
+        "hosts": [
+            {
+                "program": "websockets",
+                "traffic": traffic,
+                "bytes": size,
+                "compressed": compressed,
+                "stock": [1.2345e-5],
+                "wsfast": [1.2345e-2],
+                "ratio": 1.234,
+                "least": 0.1234,
+                "most": 12.345,
+            }
+            for traffic in ("receive", "send", "ping-pong")
+            for compressed in (False, True)
+            for size in (64, 4096, 1 << 20)
+        ],
+        "host_versions": {"websockets": {"websockets": "17.4"}},
+        "host_failures": {"tornado": "it did not start"},
     }
     wide = terminal_output(figures, 125, monkeypatch)
     assert wide == terminal_output(figures, 300, monkeypatch)
@@ -480,7 +542,9 @@ def test_bench_with_nothing_else(tmp_path: Path) -> None:
     """Neither a peer nor the C backend."""
     for name in ("websockets", "aiohttp", "wsproto"):
         (tmp_path / f"{name}.py").write_text(f"raise ModuleNotFoundError('hidden', name={name!r})\n")
-    done = command("bench", "--quick", "--json", "-", cwd=tmp_path, WSFAST_EXTENSION="0", WSFAST_ISA="")
+    done = command(
+        "bench", "--quick", "--hosts", "", "--json", "-", cwd=tmp_path, WSFAST_EXTENSION="0", WSFAST_ISA=""
+    )
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
     check_figures(figures)

@@ -14,14 +14,25 @@ from typing import TYPE_CHECKING, Any
 from websockets import exceptions, frames, protocol, streams
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 
-from .._backend import FrameDecoder, apply_mask, backend, encode_frame
+from .._backend import FrameDecoder, apply_mask, backend, encode_frame, take_messages
 from ..errors import ProtocolError
 from ..frames import Opcode
+from . import _websockets_deflate as deflate
+from .websockets import COUNTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["bind", "receive_data", "serialize", "their_masks"]
+__all__ = [
+    "Batch",
+    "bind",
+    "plain",
+    "receive_data",
+    "send_frame",
+    "sends_plainly",
+    "serialize",
+    "their_masks",
+]
 
 Frame = frames.Frame
 Protocol = protocol.Protocol
@@ -68,11 +79,17 @@ _stock_receive_data: Callable[[Any, Any], None] = Protocol.receive_data
 _stock_serialize: Callable[..., bytes] = Frame.serialize
 
 
-def bind() -> None:
+# Whether peers are held to what the library lets pass; set by bind().
+_strict = False
+
+
+def bind(strict: bool) -> None:
     """Remember what is about to be replaced, to fall back on."""
-    global _stock_receive_data, _stock_serialize
-    _stock_receive_data = Protocol.receive_data
-    _stock_serialize = Frame.serialize
+    global _stock_receive_data, _stock_serialize, _strict
+    _strict = strict
+    if Protocol.receive_data is not receive_data:
+        _stock_receive_data = Protocol.receive_data
+        _stock_serialize = Frame.serialize
 
 
 class _Link:
@@ -82,7 +99,7 @@ class _Link:
     decoder lives only as long as no frame has begun in it.
     """
 
-    __slots__ = ("decoder", "generator", "head", "limit", "masked", "need", "parser")
+    __slots__ = ("decoder", "generator", "head", "inflate", "limit", "masked", "need", "packed", "parser")
 
     def __init__(self, parser: Any, generator: Any, masked: bool) -> None:
         self.parser = parser  # the outermost generator, to notice when it is replaced
@@ -90,6 +107,9 @@ class _Link:
         self.masked = masked
         self.decoder: FrameDecoder | None = None
         self.limit: int | None = None  # the decoder's
+        # How compressed messages are read; the extension that `packed` belongs to.
+        self.packed: deflate.Inflate | None = None
+        self.inflate: Any = None
         # While bytes wait in the buffer: how many must be there before looking at them is worthwhile,
         # and, for a long frame, how many of them are its header.
         self.need = 0
@@ -129,6 +149,17 @@ else:
         return limit, limit if limit is None or current is None else limit - current
 
 
+def plain(connection: Any) -> bool:
+    """Tell whether a protocol treats data frames as the library's own classes do, and no others see them."""
+    extensions = connection.extensions
+    return (
+        not connection.debug
+        and (not extensions or (len(extensions) == 1 and type(extensions[0]) is PerMessageDeflate))
+        and type(connection).recv_frame is RECV_FRAME
+        and "recv_frame" not in connection.__dict__
+    )
+
+
 def receive_data(self: Any, data: bytes | bytearray) -> None:
     """Receive data from the network.
 
@@ -144,11 +175,8 @@ def receive_data(self: Any, data: bytes | bytearray) -> None:
     if their_masks and self.side is SERVER:
         _stock_receive_data(self, data)
         return
-    link: _Link | None
-    try:
-        link = self._wsfast
-    except AttributeError:
-        link = None
+    state = self.__dict__
+    link: _Link | None = state.get("_wsfast")
     if link is None or link.parser is not self.parser:
         link = _attach(self)
         if link is None:
@@ -163,7 +191,26 @@ def receive_data(self: Any, data: bytes | bytearray) -> None:
     if reader.eof or struct.unpack is not UNPACK or Frame.__dict__["parse"] is not PARSE_FRAME:
         _stock_receive_data(self, data)
         return
-    buffer = reader.buffer
+    sink = state.get("_wsfast_sink")
+    if sink is None:
+        _receive(self, link, reader.buffer, data)
+        return
+    if (
+        getattr(self, _CURRENT_SIZE) is None
+        # What came before in the same call has to arrive first.
+        and not self.events
+        and plain(self)
+        and sink.is_ready()
+    ):
+        _pass_on(self, link, sink, reader.buffer, data)
+    else:
+        _receive(self, link, reader.buffer, data)
+    if self.writes:
+        sink.hold_pongs(self)
+
+
+def _receive(self: Any, link: _Link, buffer: bytearray, data: bytes | bytearray) -> None:
+    """Make events of new data that is at the beginning of a frame, or continues what is in the buffer."""
     if buffer:
         buffer += data
         if len(buffer) < link.need or (link.head and not (_cut_frame(self, link, buffer) and buffer)):
@@ -171,6 +218,89 @@ def receive_data(self: Any, data: bytes | bytearray) -> None:
         data = buffer
     if len(data) < _LONG or not _begins_long_frame(self, link, data):
         _decode(self, link, data)
+
+
+def _pass_on(self: Any, link: _Link, sink: Any, buffer: bytearray, source: bytes | bytearray) -> None:
+    """Give whole messages to whoever reads them, without events; all else goes the usual way."""
+    if buffer:
+        buffer += source
+        if len(buffer) < link.need:
+            return
+        source = buffer
+    limit, _ = _limits(self, None)
+    packed = None
+    if self.extensions:
+        extension = self.extensions[0]
+        packed = link.packed
+        if packed is None or link.inflate is not extension:
+            packed = link.packed = deflate.Inflate(extension)
+            link.inflate = extension
+        packed.limit = limit
+    most = limit if sink.longest is None else sink.longest if limit is None else min(limit, sink.longest)
+    used = 0
+    while True:
+        messages: list[Any] = []
+        try:
+            used = take_messages(source, used, messages, link.masked, most, packed)
+        except (TypeError, ValueError):  # a limit that is not an int, which the library may not mind
+            break
+        except Exception as exc:
+            if messages:
+                COUNTS.fast += len(messages)
+                sink.deliver(self, messages)
+            if source is buffer:
+                del buffer[:]
+            link.need = link.head = 0
+            link.parser.throw(exc)
+            return
+        if messages:
+            COUNTS.fast += len(messages)
+            sink.deliver(self, messages)
+            link.need = link.head = 0
+        if used == len(source):
+            if source is buffer:
+                del buffer[:]
+            return
+        end = _control_end(source, used, link.masked)
+        if end == used:
+            break
+        if source is buffer:
+            source = bytes(buffer)
+            del buffer[:]
+        _decode(self, link, source[used:end])
+        if self.parser is not link.parser:
+            if end < len(source):
+                _stock_receive_data(self, source[end:])
+            return
+        used = end
+    if source is buffer:
+        del buffer[:used]
+        _receive(self, link, buffer, b"")
+    else:
+        _receive(self, link, buffer, source[used:] if used else source)
+
+
+class Batch(Frame):
+    """Whole messages in one event, which looks like a frame to those who only pass it on."""
+
+    messages: list[Any]
+
+    def __init__(self, messages: list[Any]) -> None:
+        self.opcode = THEIR_TEXT
+        self.data = b""
+        self.messages = messages
+
+
+def _control_end(source: bytes | bytearray, start: int, masked: bool) -> int:
+    """Find the end of the whole control frames that begin at ``start``; ``start`` if there are none."""
+    size = len(source)
+    short = 6 if masked else 2
+    while size - start >= short and 0x88 <= source[start] <= 0x8A:
+        length = source[start + 1] & 0x7F
+        if length > 125 or start + short + length > size:
+            break
+        start += short + length
+    return start
 
 
 def _decode(self: Any, link: _Link, source: bytes | bytearray) -> None:
@@ -201,19 +331,12 @@ def _decode(self: Any, link: _Link, source: bytes | bytearray) -> None:
         legal = False
 
     # permessage-deflate leaves frames without RSV1 alone, and makes others frames without.
-    extensions = self.extensions
-    deflate: Any = (
-        extensions[0] if len(extensions) == 1 and type(extensions[0]) is PerMessageDeflate else None
-    )
-    simple = (
-        not self.debug
-        and (deflate or not extensions)
-        and type(self).recv_frame is RECV_FRAME
-        and "recv_frame" not in self.__dict__
-    )
+    simple = plain(self)
+    extension: Any = self.extensions[0] if simple and self.extensions else None
     add = self.events.append
     used = 0
     short = 6 if masked else 2
+    COUNTS.fast += len(wire)
     for opcode, payload, fin, rsv1, rsv2, rsv3 in wire:
         size = len(payload)
         if (
@@ -222,7 +345,7 @@ def _decode(self: Any, link: _Link, source: bytes | bytearray) -> None:
             and fin
             and current is None
             and not (rsv2 or rsv3)
-            and (not rsv1 or deflate)
+            and (not rsv1 or extension)
         ):
             # The usual case, a frame that is a message: what Frame(), check() and recv_frame() come
             # to, without calling them.
@@ -232,7 +355,7 @@ def _decode(self: Any, link: _Link, source: bytes | bytearray) -> None:
             if rsv1:
                 frame.rsv1 = True
                 try:
-                    frame = deflate.decode(frame, max_size=max_size)
+                    frame = extension.decode(frame, max_size=max_size)
                 except Exception as exc:
                     parser.throw(exc)
                     return
@@ -281,8 +404,8 @@ def _keep(self: Any, source: bytes | bytearray, used: int) -> bytearray:
     if source is buffer:
         del buffer[:used]
     else:
-        with memoryview(source) as view:
-            buffer += view[used:]
+        with memoryview(source) as view, view[used:] as rest:
+            buffer += rest
     return buffer
 
 
@@ -290,6 +413,7 @@ def _hand_over(self: Any, link: _Link, source: bytes | bytearray, used: int) -> 
     """Let the library's parser have the frame that begins at ``used``, and all behind it."""
     _keep(self, source, used)
     link.need = link.head = 0
+    COUNTS.slow += 1
     _stock_receive_data(self, b"")
 
 
@@ -307,7 +431,7 @@ def _judge(self: Any, link: _Link, source: bytes | bytearray, used: int) -> None
             link.head = 0
             return
         length = int.from_bytes(head[2:size], "big")
-        if length < (126 if code == 126 else 65536) or length >> 63:
+        if _strict and (length < (126 if code == 126 else 65536) or length >> 63):
             # The one rule that the library does not have (RFC 6455 §5.2).
             link.parser.throw(exceptions.ProtocolError("payload length not in its shortest form"))
             return
@@ -336,6 +460,7 @@ def _await_rest(self: Any, link: _Link, source: bytes | bytearray, used: int, ma
     link.need = head + length
     if length >= _LONG:
         link.head = head
+        deflate.keep_memory(length)
 
 
 def _begins_long_frame(self: Any, link: _Link, source: bytes | bytearray) -> bool:
@@ -364,8 +489,9 @@ def _cut_frame(self: Any, link: _Link, buffer: bytearray) -> bool:
     first = buffer[0]
     data: bytes | bytearray
     if link.masked:
-        with memoryview(buffer) as view:
-            data = apply_mask(view[head:need], view[head - 4 : head])
+        # Each view by name: where nothing counts references, one that is not released blocks the `del`.
+        with memoryview(buffer) as view, view[head:need] as payload:
+            data = apply_mask(payload, buffer[head - 4 : head])
     else:
         data = buffer[head:need]
     del buffer[:need]
@@ -445,6 +571,36 @@ def serialize(self: Any, *, mask: bool, extensions: Sequence[Any] | None = None)
         except ValueError:
             pass
     return _build(self, key)
+
+
+_PROTOCOL_METHODS = frozenset({"send_text", "send_binary", "send_frame", "data_to_send"})
+_SEND_TEXT, _SEND_BINARY = Protocol.send_text, Protocol.send_binary
+_SEND_FRAME, _DATA_TO_SEND = Protocol.send_frame, Protocol.data_to_send
+
+
+def sends_plainly(protocol: Any) -> bool:
+    """Tell whether a protocol makes data frames as the library does, and nobody looks on."""
+    kind = type(protocol)
+    method = Frame.__dict__["serialize"]
+    return (
+        not protocol.debug
+        and not getattr(protocol, "expect_continuation_frame", False)
+        and kind.send_text is _SEND_TEXT
+        and kind.send_binary is _SEND_BINARY
+        and (kind.send_frame is _SEND_FRAME or kind.send_frame is send_frame)
+        and kind.data_to_send is _DATA_TO_SEND
+        and (method is serialize or method is _stock_serialize)
+        and protocol.__dict__.keys().isdisjoint(_PROTOCOL_METHODS)
+        and not (their_masks and protocol.side is not SERVER)
+    )
+
+
+def send_frame(self: Any, frame: Any) -> None:
+    """Put a frame among what is to be sent, without looking at what ``Frame.serialize`` is."""
+    if self.debug:
+        self.logger.debug("> %s", frame)
+    extensions = self.extensions
+    self.writes.append(serialize(frame, mask=self.side is not SERVER, extensions=extensions))
 
 
 def _build(frame: Any, key: bool | bytes) -> bytes:

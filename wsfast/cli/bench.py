@@ -15,7 +15,9 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import __version__, _backend, installed, parse_header, traffic, uninstall
+from . import loopback
 from ._output import output
+from .hosts import PROGRAMS
 from .peers import Contender, contenders
 
 __all__ = ["configure", "execute", "measure"]
@@ -50,17 +52,27 @@ Measure, on this machine, wsfast's backends and the WebSocket libraries that are
 
   decoding   from the bytes on the wire to messages (str or bytes), in 64 KiB reads
   encoding   from a str to a masked frame
-  loopback   a server on websockets, before and after wsfast.install("websockets"):
-             its CPU time, for a stream of messages and for one message at a time
+  hosts      programs on the libraries that wsfast.install() knows, as they are and with
+             wsfast: their CPU time, for streams of messages in and out and for one
+             message at a time, uncompressed and compressed; half a minute each
 
 Every contender's result is compared with what was sent before anything is timed.
 """
     parser.add_argument("--quick", action="store_true", help="less traffic, fewer runs: about 10 seconds")
+    parser.add_argument(
+        "--hosts",
+        metavar="A,B",
+        help=f"only these programs of the last part, '' for none: {', '.join(PROGRAMS)}",
+    )
     parser.add_argument("--json", metavar="FILE", help="write the figures as JSON; '-' for standard output")
 
 
 def execute(options: argparse.Namespace) -> int:
     """Measure, then print; 2 if the file cannot be written to."""
+    hosts = None if options.hosts is None else [name for name in options.hosts.split(",") if name]
+    if unknown := [name for name in hosts or () if name not in PROGRAMS]:
+        print(f"python -m wsfast bench: no program {unknown[0]!r}; see --help", file=sys.stderr)
+        return 2
     with contextlib.ExitStack() as files:
         file = None
         if options.json not in (None, "-"):
@@ -71,7 +83,7 @@ def execute(options: argparse.Namespace) -> int:
                 return _cannot_write(options.json, exc)
         progress = _Progress()
         try:
-            figures = measure(options.quick, progress)
+            figures = measure(options.quick, progress, hosts)
         finally:
             progress.end()
         text = json.dumps(figures, indent=2)
@@ -121,8 +133,13 @@ class _Progress:
             sys.stderr.flush()
 
 
-def measure(quick: bool, progress: Callable[[str], None]) -> dict[str, Any]:
+def measure(quick: bool, progress: Callable[[str], None], hosts: list[str] | None = None) -> dict[str, Any]:
     """Measure everything; times are in seconds per message.
+
+    Args:
+        quick: less of everything.
+        progress: is told what is being measured.
+        hosts: the programs to measure, ``None`` for all whose libraries are installed.
 
     Raises:
         ValueError: a contender decodes or encodes something else than the others.
@@ -144,7 +161,9 @@ def measure(quick: bool, progress: Callable[[str], None]) -> dict[str, Any]:
         "missing": missing,
         "decoding": [],
         "encoding": [],
-        "loopback": [],
+        "hosts": [],
+        "host_versions": {},
+        "host_failures": {},
         "busy": _how_busy(),
     }
     for stream in traffic.load(_QUICK if quick else _STREAMS):
@@ -188,10 +207,15 @@ def measure(quick: bool, progress: Callable[[str], None]) -> dict[str, Any]:
                 "seconds": {name: passed / len(texts) for name, passed in times.items()},
             }
         )
-    if "websockets" in figures["contenders"]:
-        from .loopback import measure as measure_loopback
-
-        figures["loopback"] = measure_loopback(quick, progress)
+    names = loopback.available()
+    chosen = names if hosts is None else hosts
+    for name in chosen:
+        if name not in names:
+            figures["host_failures"][name] = f"not installed: {', '.join(PROGRAMS[name].needs)}"
+    chosen = [name for name in chosen if name in names]
+    figures["host_versions"] = {name: PROGRAMS[name].versions for name in chosen}
+    figures["hosts"], failures = loopback.measure_all(chosen, quick, progress)
+    figures["host_failures"] |= failures
     return figures
 
 
@@ -311,23 +335,35 @@ def _print_tables(figures: dict[str, Any]) -> None:
             row += [f"{_microseconds(seconds[n])} ({_ratio(seconds[n] / first)})" for n in columns[1:]]
             rows.append(row)
         _print_table(rows)
-    if figures["loopback"]:
-        version = figures["contenders"]["websockets"]
-        print(f'\nA server on websockets {version}, before and after wsfast.install("websockets")')
-        rows = [["", "CPU, us a message", "less by", "round trips a second"]]
-        for entry in figures["loopback"]:
-            rates = ""
-            if "rate_before" in entry:
-                rates = f"{entry['rate_before']:.0f} -> {entry['rate_after']:.0f}"
+    _print_hosts(figures)
+
+
+def _print_hosts(figures: dict[str, Any]) -> None:
+    if figures["hosts"]:
+        print(
+            "\nPrograms on libraries, as they are and with wsfast: CPU time, microseconds a\n"
+            "message, the least; the median of the ratios of interleaved pairs, their range"
+        )
+    for name, versions in figures["host_versions"].items():
+        entries = [entry for entry in figures["hosts"] if entry["program"] == name]
+        if not entries:
+            continue
+        of_what = ", ".join(f"{library} {version}" for library, version in versions.items())
+        print(f"\n{PROGRAMS[name].title} ({of_what})")
+        rows = [["", "as it is", "with wsfast", "ratio", "range"]]
+        for entry in entries:
             rows.append(
                 [
-                    f"{entry['traffic']}, {entry['bytes']} B",
-                    f"{entry['cpu_before'] * 1e6:.2f} -> {entry['cpu_after'] * 1e6:.2f}",
-                    _ratio(entry["cpu_before"] / entry["cpu_after"]),
-                    rates,
+                    f"{entry['traffic']} {_size(entry['bytes'])}{', deflate' if entry['compressed'] else ''}",
+                    _microseconds(min(entry["stock"])),
+                    _microseconds(min(entry["wsfast"])),
+                    _ratio(entry["ratio"]),
+                    f"{entry['least']:.2f}-{entry['most']:.2f}",
                 ]
             )
         _print_table(rows)
+    for name, reason in figures["host_failures"].items():
+        print(f"{PROGRAMS[name].title}: {reason}")
 
 
 def _title(name: str, version: str) -> str:

@@ -9,7 +9,7 @@ import platform
 from typing import Any
 
 from .. import __version__, _backend
-from ..adapters import HOSTS, AdapterError, adapter, installed
+from ..adapters import HOSTS, NOT_ADAPTED, AdapterError, host, installed, plan
 from ._output import output
 
 __all__ = ["configure", "execute", "report"]
@@ -56,6 +56,10 @@ def _print(found: dict[str, Any]) -> None:
             print(f"    wsfast.install({name!r}) replaces")
             for hook in library["replaces"]:
                 print(f"      {hook}")
+    print()
+    print("Libraries with nothing to replace")
+    for name, reason in found["not_adapted"].items():
+        print(f"  {name}: {reason}")
 
 
 def report() -> dict[str, Any]:
@@ -70,6 +74,7 @@ def report() -> dict[str, Any]:
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "platform": f"{platform.system()} {platform.machine()}",
         "libraries": [_library(name) for name in HOSTS],
+        "not_adapted": NOT_ADAPTED,
     }
 
 
@@ -85,21 +90,21 @@ def _why_not_compiled() -> str | None:
 
 
 def _library(name: str) -> dict[str, Any]:
-    host = adapter(name)
+    adapted = host(name)
     found: dict[str, Any] = {
         "name": name,
         "version": None,
-        "supported": host.SUPPORTED,
+        "supported": adapted.supported,
         "installed": name in installed(),
         "replaces": [],
         "problem": None,
     }
     try:
-        found["version"] = host.version()
+        found["version"] = adapted.version()
     except ImportError:
         return found
     try:
-        found["replaces"] = host.plan()
+        found["replaces"] = plan(name)
     except AdapterError as exc:
         found["problem"] = str(exc)
     return found

@@ -1,8 +1,9 @@
-"""The loopback part of ``python -m wsfast bench``: a server on ``websockets``, before and after install().
+"""The loopback part of ``python -m wsfast bench``: libraries as they are, against the same with wsfast.
 
-Two servers run in processes of their own, one with the drop-in. This process is the client of both, on
-plain sockets and with wsfast's codec, so that its own work is small and the same for both. Blocks of
-messages go to one and the other in turn.
+Two processes run the same program of :mod:`wsfast.cli.hosts`, one of them after ``wsfast.install()``.
+This process is the peer of both, on plain sockets and with wsfast, so that its own work is small and the
+same for both. What counts is the CPU time of theirs. Blocks of messages go to the one and the other in
+turn, in pairs, each pair in the other order than the one before; a ratio is that of a pair.
 """
 
 from __future__ import annotations
@@ -10,165 +11,274 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from .. import FrameDecoder, Opcode, encode_frame
+from .. import Close, Connection, Deflate, Request
+from .hosts import PROGRAMS, Program, text
 
-__all__ = ["measure"]
+__all__ = ["SIZES", "TRAFFIC", "available", "measure", "measure_all"]
 
-_HANDSHAKE = (
-    "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
-_TIMEOUT = 30.0
+_TIMEOUT = 60.0
+SIZES = (64, 4096, 1 << 20)
+TRAFFIC = ("receive", "send", "ping-pong")
 
 
-class _Client:
-    """A WebSocket client that does what is needed here and no more."""
+class HostError(Exception):
+    """A program did not do what it should."""
 
-    def __init__(self, port: int, path: str) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=_TIMEOUT)
+
+class _Peer:
+    """The other end of a connection to a program."""
+
+    def __init__(self, connected: socket.socket, role: str, compress: bool) -> None:
+        self.socket = connected
+        self.socket.settimeout(_TIMEOUT)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.decoder = FrameDecoder("client")
-        self.socket.sendall(_HANDSHAKE.format(path=path).encode())
-        head = b""
-        while b"\r\n\r\n" not in head:
-            head += self._receive()
-        if not head.startswith(b"HTTP/1.1 101"):
-            raise ConnectionError(f"the server refused the connection: {head[:80]!r}")
+        options = Deflate() if compress else None
+        if role == "client":
+            self.connection = Connection(role, "ws://127.0.0.1/", compression=options)
+        else:
+            self.connection = Connection(role, origins=None, compression=options)
+        self.waiting: list[Any] = []
+        self._write(self.connection.data_to_send())
+        while self.connection.state.value != "open":
+            for event in self._read():
+                if isinstance(event, Request):
+                    self._write(self.connection.accept())
+        if compress and self.connection.deflate is None:
+            raise HostError("it does not agree to compress")
+        # What is sent again and again: each message by itself, small ones compressed too, as others do.
+        alone = Deflate(threshold=0, client_no_context_takeover=True, server_no_context_takeover=True)
+        extensions = str(self.connection.deflate or "")
+        self.encoder = Connection.established(role, extensions=extensions, compression=alone)
 
-    def _receive(self) -> bytes:
+    def _write(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def _read(self) -> list[Any]:
         data = self.socket.recv(1 << 18)
         if not data:
-            raise ConnectionError("the server closed the connection")
-        return data
+            raise HostError(f"it closed the connection: {self.connection.receive_eof()}")
+        events = self.connection.receive_data(data)
+        if events and isinstance(events[-1], Close):
+            raise HostError(f"it closed the connection: {events[-1]}")
+        if answer := self.connection.data_to_send():
+            self._write(answer)
+        return events
 
-    def next(self) -> bytes:
-        """The payload of the next message; pings of the server are passed over."""
-        while True:
-            for frame in self.decoder.feed(self._receive()):
-                if frame.opcode < Opcode.CLOSE:
-                    return frame.payload
+    def next(self) -> Any:
+        """Return the next message."""
+        while not self.waiting:
+            self.waiting = [event for event in self._read() if isinstance(event, (str, bytes))][::-1]
+        return self.waiting.pop()
+
+    def command(self, command: str) -> None:
+        self._write(self.connection.send_text(command, compress=False))
 
     def cpu(self) -> float:
-        """The CPU time of the server, in seconds, once it has dealt with all that was sent."""
-        self.socket.sendall(encode_frame(Opcode.TEXT, "cpu?", mask=True))
+        """The CPU time of the program, in seconds, once it has dealt with all that was sent."""
+        self.command("!cpu")
         return float(self.next())
 
+    def receive(self, message: str, count: int) -> None:
+        """The program receives messages one behind the other."""
+        frame = self.encoder.send_text(message)
+        at_once = max(1, min(count, (1 << 18) // len(frame)))
+        block = frame * at_once
+        for _ in range(count // at_once):
+            self._write(block)
+        self._write(frame * (count % at_once))
+
+    def send(self, message: str, count: int) -> None:
+        """The program sends messages one behind the other."""
+        self.command(f"!send {count} {len(message)}")
+        for _ in range(count):
+            if self.next() != message:
+                raise HostError("it sent something else")
+
+    def ping_pong(self, message: str, count: int) -> None:
+        """One message at a time, there and back."""
+        frame = self.encoder.send_text(message)
+        for _ in range(count):
+            self._write(frame)
+            if self.next() != message:
+                raise HostError("it sent back something else")
+
+    def timed(self, traffic: str, message: str, count: int) -> float:
+        """The program's CPU time for a message, in seconds."""
+        start = self.cpu()
+        getattr(self, traffic.replace("-", "_"))(message, count)
+        return (self.cpu() - start) / count
+
     def close(self) -> None:
-        """Close, and see to it that the server has done so too."""
-        self.socket.sendall(encode_frame(Opcode.CLOSE, b"\x03\xe8", mask=True))
-        with self.socket:
-            while self.socket.recv(4096):
+        with self.socket, contextlib.suppress(OSError):
+            self._write(self.connection.close())
+            while self.socket.recv(1 << 16):
                 pass
 
 
+def available() -> list[str]:
+    """The programs whose libraries are installed and adapted."""
+    return [name for name, program in PROGRAMS.items() if program.versions is not None and program.adapted]
+
+
+def _connect(port: int) -> socket.socket:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=_TIMEOUT)
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
 @contextlib.contextmanager
-def _server(*flags: str) -> Iterator[int]:
-    """Run a server process; its port."""
+def _running(name: str, install: bool) -> Iterator[Callable[[bool], _Peer]]:
+    """Run a program; what makes a connection to it, compressed or not.
+
+    A server has one process for all connections, a client one for each.
+    """
     environ = dict(os.environ)
     # This wsfast, also when it is run from its checkout.
     environ["PYTHONPATH"] = os.pathsep.join(
         [str(Path(__file__).resolve().parents[2]), *filter(None, [environ.get("PYTHONPATH")])]
     )
-    process = subprocess.Popen(
-        [sys.executable, "-m", "wsfast.cli.echo_server", *flags],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=environ,
-        text=True,
-        # Ctrl-C is for this process, which ends the servers by closing their input.
-        start_new_session=True,
-        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-    )
-    if process.stdin is None or process.stdout is None:
-        raise OSError("no pipes to the server")
-    try:
-        line = process.stdout.readline()
-        if not line:
-            raise ConnectionError("the server process did not start")
-        yield int(line)
-    finally:
-        process.stdin.close()
+    arguments = [sys.executable, "-m", "wsfast.cli.hosts", name, *["--install"][: int(install)]]
+    program = PROGRAMS[name]
+    with contextlib.ExitStack() as stack:
+        errors = stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace"))
+
+        def start(*more: str) -> subprocess.Popen[str]:
+            process = subprocess.Popen(
+                [*arguments, *more],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=environ,
+                text=True,
+                # Ctrl-C is for this process, which ends the programs by closing their input.
+                start_new_session=True,
+                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+            )
+            stack.callback(_end, process)
+            return process
+
+        def connect_server(compress: bool) -> _Peer:
+            return _Peer(_connect(port), "client", compress)
+
+        def await_client(compress: bool) -> _Peer:
+            with socket.create_server(("127.0.0.1", 0)) as listening:
+                listening.settimeout(_TIMEOUT)
+                start("--connect", str(listening.getsockname()[1]))
+                return _Peer(listening.accept()[0], "server", compress)
+
         try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            if program.client:
+                yield await_client
+            else:
+                output = start().stdout
+                line = output.readline() if output is not None else ""
+                if not line:
+                    raise HostError("it did not start")
+                port = int(line)
+                yield connect_server
+        except (HostError, OSError) as exc:
+            errors.seek(0)
+            last = errors.read().strip().rpartition("\n")[2]
+            raise HostError(f"{exc}{last and ': '}{last}") from None
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Close a program's input, so that it ends."""
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout is not None:
         process.stdout.close()
 
 
-def _ping_pong(client: _Client, size: int, count: int) -> float:
-    """One message at a time, there and back; seconds that passed."""
-    payload = b"x" * size
-    frame = encode_frame(Opcode.TEXT, payload, mask=True)
-    start = time.perf_counter()
-    for _ in range(count):
-        client.socket.sendall(frame)
-        answer = client.next()
-    passed = time.perf_counter() - start
-    if answer != payload:
-        raise ValueError("the server sent back something else")
-    return passed
+def measure(
+    name: str, quick: bool, progress: Callable[[str], object], pairs: int = 5
+) -> list[dict[str, Any]]:
+    """Measure one program, with the library as it is and with wsfast.
 
-
-def _stream(client: _Client, size: int, count: int) -> float:
-    """Message after message, none comes back."""
-    wire = encode_frame(Opcode.TEXT, b"x" * size, mask=True) * count
-    start = time.perf_counter()
-    client.socket.sendall(wire)
-    return time.perf_counter() - start
-
-
-def measure(quick: bool, progress: Callable[[str], object]) -> list[dict[str, Any]]:
-    """Measure; one entry for each kind of traffic and size.
+    Args:
+        name: the program, one of :data:`wsfast.cli.hosts.PROGRAMS`.
+        quick: only messages of 64 B and 4 KiB, uncompressed, in small blocks.
+        progress: is told what is being measured.
+        pairs: how often each is measured.
 
     Returns:
-        Entries with ``traffic`` and ``bytes``; the server's CPU time per message in seconds,
-        ``cpu_before`` and ``cpu_after``, and for round trips how many there are a second,
-        ``rate_before`` and ``rate_after``: the best of several blocks each.
+        Entries with ``program``, ``traffic``, ``bytes`` and ``compressed``; the CPU times of each block
+        in seconds a message, ``stock`` and ``wsfast``; ``ratio``, the median of the pairs' ``stock`` /
+        ``wsfast``, ``least`` and ``most``, their range.
+
+    Raises:
+        HostError: the program does not start, or does something else than it should.
 
     """
-    blocks = 4 if quick else 8
-    cases: list[tuple[str, str, Callable[[_Client, int, int], float], int, int]] = [
-        ("streaming in", "/sink", _stream, 64, 10_000 if quick else 20_000),
-        ("streaming in", "/sink", _stream, 4096, 2000 if quick else 4000),
-        ("round trips", "/echo", _ping_pong, 64, 800 if quick else 1500),
-        ("round trips", "/echo", _ping_pong, 4096, 800 if quick else 1500),
-    ]
+    budget = 0.03 if quick else 0.1
+    program: Program = PROGRAMS[name]
     results = []
-    with _server() as before, _server("--install") as after, contextlib.ExitStack() as sockets:
-        for traffic, path, send, size, count in cases:
-            clients = [_Client(port, path) for port in (before, after)]
-            for client in clients:
-                # If this ends early, the servers must not wait for an answer to their goodbye.
-                sockets.enter_context(client.socket)
-            best_cpu = [float("inf")] * 2
-            best_time = [float("inf")] * 2
-            for block in range(blocks + 1):
-                progress(f"loopback, {traffic}, {size} B: block {block} of {blocks}")
-                for i, client in enumerate(clients):
-                    start = client.cpu()
-                    passed = send(client, size, count if block else count // 10)
-                    used = client.cpu() - start
-                    if block:  # the first warms up
-                        best_cpu[i] = min(best_cpu[i], used / count)
-                        best_time[i] = min(best_time[i], passed / count)
-            for client in clients:
-                client.close()
-            result = {
-                "traffic": traffic,
-                "bytes": size,
-                "cpu_before": best_cpu[0],
-                "cpu_after": best_cpu[1],
-            }
-            if send is _ping_pong:
-                result["rate_before"] = 1 / best_time[0]
-                result["rate_after"] = 1 / best_time[1]
-            results.append(result)
+    with _running(name, False) as stock, _running(name, True) as ours:
+        for compress in [False] if quick or not program.compresses else [False, True]:
+            with contextlib.ExitStack() as sockets:
+                both = [sockets.enter_context(contextlib.closing(c(compress))) for c in (stock, ours)]
+                for traffic in TRAFFIC:
+                    for peer in both:
+                        peer.command("!echo" if traffic == "ping-pong" else "!sink")
+                    for size in SIZES[:2] if quick else SIZES:
+                        what = f"{program.title}, {traffic} {size} B{', compressed' if compress else ''}"
+                        progress(f"{what}: warming up")
+                        message = text(size)
+                        small = max(2, 20_000 // size)
+                        each = max(peer.timed(traffic, message, small) for peer in both)
+                        count = max(3, min(20_000, int(budget / max(each, 1e-6))))
+                        times: list[list[float]] = [[], []]
+                        for pair in range(pairs):
+                            progress(f"{what}: pair {pair + 1} of {pairs}")
+                            for side in (0, 1) if pair % 2 else (1, 0):
+                                times[side].append(both[side].timed(traffic, message, count))
+                        results.append(_result(name, traffic, size, compress, times))
     return results
+
+
+def _result(name: str, traffic: str, size: int, compress: bool, times: list[list[float]]) -> dict[str, Any]:
+    ratios = [before / max(after, 1e-9) for before, after in zip(*times, strict=True)]
+    return {
+        "program": name,
+        "traffic": traffic,
+        "bytes": size,
+        "compressed": compress,
+        "stock": times[0],
+        "wsfast": times[1],
+        "ratio": statistics.median(ratios),
+        "least": min(ratios),
+        "most": max(ratios),
+    }
+
+
+def measure_all(
+    names: list[str], quick: bool, progress: Callable[[str], object], pairs: int = 5
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Measure several programs; the entries of all, and what went wrong with which."""
+    entries: list[dict[str, Any]] = []
+    failures = {}
+    for name in names:
+        try:
+            entries += measure(name, quick, progress, pairs)
+        except HostError as exc:
+            failures[name] = str(exc)
+    return entries, failures

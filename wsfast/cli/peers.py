@@ -118,9 +118,10 @@ def aiohttp() -> Contender:
     base: Any = import_module("aiohttp.base_protocol")
     text_and_binary = (1, 2)
 
+    loop = asyncio.new_event_loop()
+    loop.close()
+
     def feed_of(role: str) -> Feed:
-        loop = asyncio.new_event_loop()
-        loop.close()
         # In the peer's favour: the queue is never full, so that parsing does not stop half-way through
         # a read, and messages are taken from its deque at once instead of by `await queue.read()` each.
         queue = reader.WebSocketDataQueue(base.BaseProtocol(loop), 2**31 - 1, loop=loop)

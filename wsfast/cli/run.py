@@ -16,28 +16,26 @@ from types import CodeType, ModuleType, TracebackType
 from typing import Any
 
 from .. import __version__, backend, isa
-from ..adapters import HOSTS, AdapterError, adapter, install
+from ..adapters import HOSTS, AdapterError, host, install
 
 __all__ = ["configure", "execute", "split"]
 
-_WITH_VALUE = ("--only",)
+_WITH_VALUE = ("--hosts",)
 # A module and code: they follow at once, or as the next argument.
 _KINDS = ("-m", "-c")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
-    parser.usage = (
-        "python -m wsfast run [-v] [--only LIBRARY] (PROGRAM | -m MODULE | -c CODE | -) [ARGUMENT ...]"
-    )
+    parser.usage = "python -m wsfast run [OPTION ...] (PROGRAM | -m MODULE | -c CODE | -) [ARGUMENT ...]"
     parser.description = f"""\
 Run a Python program, unchanged, with wsfast at work in the WebSocket library that it uses
 ({", ".join(HOSTS)}). Everything else is as 'python PROGRAM' or 'python -m MODULE' would have it:
 sys.argv, sys.path, __main__, the exit code, tracebacks. '-' is a program on standard input, which is
 read to its end: it is not a prompt.
 
-Only this process is affected. If the program starts others (uvicorn --workers), call
-wsfast.install() in the application instead.
+Only this process is affected. If the program starts others (uvicorn --workers), set
+WSFAST_INSTALL in the environment, or call wsfast.install() in the application.
 """
     parser.epilog = """\
 examples:
@@ -45,14 +43,28 @@ examples:
   python -m wsfast run -v -m uvicorn app:app
 """
     parser.add_argument(
-        "--only",
-        action="append",
-        choices=HOSTS,
-        metavar="LIBRARY",
-        help="speed up this library, and fail if that cannot be done; may be repeated"
-        " (default: every one that is installed)",
+        "--hosts",
+        type=_names,
+        default=(),
+        metavar="NAME,...",
+        help="speed up these libraries, and fail if that cannot be done (default: all that are installed)",
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="hold peers to the RFCs where the library does not"
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="try unknown versions, and wsfast's slow pure-Python backend"
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="say on stderr what was sped up")
+
+
+def _names(value: str) -> tuple[str, ...]:
+    names = tuple(filter(None, value.split(",")))
+    for name in names:
+        if name not in HOSTS:
+            known = ", ".join(HOSTS)
+            raise argparse.ArgumentTypeError(f"there is no adapter for {name!r}; there is one for: {known}")
+    return names
 
 
 def split(given: list[str]) -> tuple[list[str], list[str]]:
@@ -81,14 +93,16 @@ def execute(options: argparse.Namespace) -> int:
     if kind in _KINDS and kind != program[0]:
         program[:1] = [kind, program[0][2:]]
     try:
-        done = install(*(options.only or ()))
+        done = install(*options.hosts, strict=options.strict, force=options.force)
     except AdapterError as exc:
         print(f"python -m wsfast run: {exc}", file=sys.stderr)
-        return 1
-    if options.verbose:
-        for host in done.hosts:
-            version = adapter(host).version()
-            print(f"wsfast {__version__} ({backend}, {isa}) in {host} {version}", file=sys.stderr)
+        if options.hosts:
+            return 1
+        done = None  # nobody insists: the program runs as it would without
+    if options.verbose and done is not None:
+        for name in done.hosts:
+            version = host(name).version()
+            print(f"wsfast {__version__} ({backend}, {isa}) in {name} {version}", file=sys.stderr)
         if not done.hosts:
             print(f"wsfast has nothing to speed up here: it knows {', '.join(HOSTS)}", file=sys.stderr)
     _hide_callers()
@@ -189,14 +203,15 @@ def _starter(
     main = ModuleType("__main__")
     main.__dict__.update(
         __file__=file,
-        __cached__=spec.cached if spec else None,
         __loader__=loader,
         __package__=spec.parent if spec else None,
         __spec__=spec,
         __builtins__=__builtins__,
     )
     if isinstance(code, str):  # that of -c
-        del main.__file__, main.__cached__
+        del main.__file__
+    elif sys.version_info < (3, 15):
+        main.__dict__["__cached__"] = spec.cached if spec else None
     if sys.version_info < (3, 14):
         main.__annotations__ = {}
 

@@ -1,0 +1,20 @@
+"""The socket that a server program listens on."""
+
+from __future__ import annotations
+
+import socket
+
+__all__ = ["announce", "listen"]
+
+
+def listen() -> socket.socket:
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    listening.listen()
+    listening.setblocking(False)
+    return listening
+
+
+def announce(listening: socket.socket) -> None:
+    """Print the port: connections are taken from now on."""
+    print(listening.getsockname()[1], flush=True)
