@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -83,7 +83,7 @@ def told(exc: Exception) -> tuple[str, str]:
 
 
 async def send_all(connection: Any, transport: Transport) -> None:
-    rest = [
+    rest: list[tuple[str, Callable[[], Awaitable[Any]]]] = [
         ("text", lambda: connection.send_str("Grüße 🎉")),
         ("ascii", lambda: connection.send_str("x" * 5000)),
         ("empty", lambda: connection.send_str("")),
