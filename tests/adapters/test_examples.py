@@ -28,6 +28,11 @@ EXPECTED = {
         r"[\d.]+ µs of CPU time for each, there and back\n"
         r"frames that went through wsfast: 80000\n",
     ),
+    "hypercorn_echo": (
+        ["hypercorn", "websockets"],
+        r"sent 5: the same came back\nsent 2: the same came back\nsent 100000: the same came back\n"
+        r"frames through wsfast: 6, messages: 3\n",
+    ),
     "tornado_echo": (
         ["tornado"],
         r"100 messages came back, the last text: Grüße 49\n"

@@ -47,6 +47,7 @@ __all__ = [
 HOSTS = {
     "aiohttp": "aiohttp",
     "autobahn": "autobahn",
+    "hypercorn": "hypercorn",
     "tornado": "tornado",
     "uvicorn": "uvicorn",
     "websocket-client": "websocket",
@@ -54,6 +55,9 @@ HOSTS = {
     "wsaccel": "wsaccel",
     "wsproto": "wsproto",
 }
+
+# What a library has its frames from, when that has an adapter too: it is adapted along with it.
+_BUILT_ON = {"hypercorn": "wsproto"}
 
 #: Libraries that somebody may ask for, and why there is nothing to replace in them.
 NOT_ADAPTED = {
@@ -118,7 +122,8 @@ def install(*hosts: str, strict: bool = False, force: bool = False) -> Installat
     says which.
 
     Args:
-        hosts: names of libraries, such as ``"websockets"``; they are imported. None at all stands for
+        hosts: names of libraries, such as ``"websockets"``; they are imported. What one is built on
+            (hypercorn on wsproto) comes along. None at all stands for
             every library of :data:`HOSTS` that is installed; those that are not loaded yet are adapted
             when they are imported, and one that cannot be is passed over with an
             :class:`AdapterWarning`.
@@ -136,7 +141,7 @@ def install(*hosts: str, strict: bool = False, force: bool = False) -> Installat
             backend here. The message says what to do. Nothing is then changed, in any library.
 
     """
-    names = _named(hosts)
+    names = _with_bases(_named(hosts))
     _check_backend(force)
     for name in names:
         # Before the lock is taken: somebody may be importing it, and wait for the lock then.
@@ -175,13 +180,14 @@ def install_when_imported(
         AdapterError: wsfast has no compiled backend here.
 
     """
-    _named((name,))
+    names = _with_bases(_named((name,)))
     _check_backend(force)
     with _lock:
-        if is_loaded(HOSTS[name]):
-            _install(name, True, strict, force)
-        elif name not in _awaited:
-            _await(name, strict, force, on_error)
+        for name in names:
+            if is_loaded(HOSTS[name]):
+                _install(name, True, strict, force)
+            elif name not in _awaited:
+                _await(name, strict, force, on_error)
 
 
 def _await(name: str, strict: bool, force: bool, on_error: Callable[[AdapterError], None]) -> None:
@@ -344,6 +350,11 @@ def is_loaded(package: str) -> bool:
 def _is_mere_folder(spec: ModuleSpec) -> bool:
     """Tell whether it is a folder that happens to have a library's name: a namespace package."""
     return spec.origin is None and spec.submodule_search_locations is not None
+
+
+def _with_bases(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Put before each library what it is built on."""
+    return tuple(dict.fromkeys(each for name in names for each in (_BUILT_ON.get(name, name), name)))
 
 
 def _named(hosts: tuple[str, ...]) -> tuple[str, ...]:

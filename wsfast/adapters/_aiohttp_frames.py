@@ -548,6 +548,7 @@ def _make_receive(stock: Any) -> Any:
 
 def _make_anext(stock_class: Any, receive: Any) -> Any:
     stock = stock_class.__dict__["__anext__"]
+    stock_receive = stock_class.__dict__["receive"]
 
     async def __anext__(self: Any) -> Any:
         queue = self._reader
@@ -558,8 +559,12 @@ def _make_anext(stock_class: Any, receive: Any) -> Any:
             and "receive" not in self.__dict__
         ):
             message = queue.pop_plain(PLAIN, OVERHEAD)
-            if message is not None:
-                return message
+            if message is None:
+                # As theirs does, without a way through receive() once more.
+                message = await stock_receive(self)
+                if message[0] in ENDS:
+                    raise StopAsyncIteration
+            return message
         return await stock(self)
 
     return __anext__

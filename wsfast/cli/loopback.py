@@ -4,6 +4,12 @@ Two processes run the same program of :mod:`wsfast.cli.hosts`, one of them after
 This process is the peer of both, on plain sockets and with wsfast, so that its own work is small and the
 same for both. What counts is the CPU time of theirs. Blocks of messages go to the one and the other in
 turn, in pairs, each pair in the other order than the one before; a ratio is that of a pair.
+
+Where the system lets it, the programs have a processor to themselves while messages stream. For a
+ping-pong this process shares it with them: to wake another processor up can cost more than the message
+does, on a virtual machine ten times as much, and would be all that is seen. glibc is told to keep the
+memory that the programs free: by default it gives it back to the system and asks for it again with every
+read or not at all, as chance arranged the heap, which doubles the time of a short message.
 """
 
 from __future__ import annotations
@@ -16,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +32,8 @@ from .hosts import PROGRAMS, Program, text
 __all__ = ["SIZES", "TRAFFIC", "available", "measure", "measure_all"]
 
 _TIMEOUT = 60.0
+# The largest that it takes.
+_MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(1 << 25), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
 SIZES = (64, 4096, 1 << 20)
 TRAFFIC = ("receive", "send", "ping-pong")
 
@@ -141,12 +149,23 @@ def _connect(port: int) -> socket.socket:
 
 
 @contextlib.contextmanager
-def _running(name: str, install: bool) -> Iterator[Callable[[bool], _Peer]]:
-    """Run a program; what makes a connection to it, compressed or not.
+def _processors() -> Iterator[list[int]]:
+    """The processors of this process, where it can choose among several; it has them again in the end."""
+    mine = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else []
+    try:
+        yield mine if len(mine) > 1 else []
+    finally:
+        if mine:
+            os.sched_setaffinity(0, mine)
+
+
+@contextlib.contextmanager
+def _running(name: str, install: bool, processors: Sequence[int] = ()) -> Iterator[Callable[[bool], _Peer]]:
+    """Run a program, on the first of some processors; what makes a connection to it, compressed or not.
 
     A server has one process for all connections, a client one for each.
     """
-    environ = dict(os.environ)
+    environ = {**_MALLOC, **os.environ}
     # This wsfast, also when it is run from its checkout.
     environ["PYTHONPATH"] = os.pathsep.join(
         [str(Path(__file__).resolve().parents[2]), *filter(None, [environ.get("PYTHONPATH")])]
@@ -169,6 +188,8 @@ def _running(name: str, install: bool) -> Iterator[Callable[[bool], _Peer]]:
                 creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             )
             stack.callback(_end, process)
+            if processors:
+                os.sched_setaffinity(process.pid, processors[:1])
             return process
 
         def connect_server(compress: bool) -> _Peer:
@@ -232,11 +253,18 @@ def measure(
     budget = 0.03 if quick else 0.1
     program: Program = PROGRAMS[name]
     results = []
-    with _running(name, False) as stock, _running(name, True) as ours:
+    with (
+        _processors() as processors,
+        _running(name, False, processors) as stock,
+        _running(name, True, processors) as ours,
+    ):
         for compress in [False] if quick or not program.compresses else [False, True]:
             with contextlib.ExitStack() as sockets:
                 both = [sockets.enter_context(contextlib.closing(c(compress))) for c in (stock, ours)]
                 for traffic in TRAFFIC:
+                    if processors:
+                        shared = traffic == "ping-pong"
+                        os.sched_setaffinity(0, processors[:1] if shared else processors[1:])
                     for peer in both:
                         peer.command("!echo" if traffic == "ping-pong" else "!sink")
                     for size in SIZES[:2] if quick else SIZES:

@@ -62,7 +62,7 @@ PROGRAMS = {
     "uvicorn-wsproto": Program(
         "uvicorn --ws wsproto", "on_uvicorn_wsproto", "wsproto", ("uvicorn", "wsproto")
     ),
-    "hypercorn": Program("hypercorn", "on_hypercorn", "wsproto", ("hypercorn", "wsproto")),
+    "hypercorn": Program("hypercorn", "on_hypercorn", "hypercorn", ("hypercorn", "wsproto")),
     "aiohttp": Program("aiohttp", "on_aiohttp", "aiohttp", ("aiohttp",)),
     "tornado": Program("tornado", "on_tornado", "tornado", ("tornado",)),
     "autobahn": Program("autobahn (asyncio)", "on_autobahn", "autobahn", ("autobahn",)),
