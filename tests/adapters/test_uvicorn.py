@@ -431,7 +431,7 @@ def test_wrong_events(name: str) -> None:
 
 
 def test_reading_pauses_until_all_is_taken() -> None:
-    """A read that finds messages in the queue stops reading; one that the application waits for does not."""
+    """Messages that nobody waits for stop reading at once; others when the next read finds them there."""
 
     async def main() -> None:
         asked = asyncio.Event()
@@ -452,20 +452,23 @@ def test_reading_pauses_until_all_is_taken() -> None:
         protocol.connection_made(transport)
         protocol.data_received(PLAIN)
         await asyncio.sleep(0)
-        protocol.data_received(masked((1, b"a"), (1, b"b")))
         states = [transport.paused]
-        protocol.data_received(masked((1, b"c")))
-        states.append(transport.paused)
+        for text in (b"a", b"b"):
+            protocol.data_received(masked((1, text)))
+            states.append(transport.paused)  # nobody waits
         asked.set()
         await asyncio.sleep(0.01)
         states.append(transport.paused)
-        assert seen == ["a", "b", "c"]
-        protocol.data_received(masked((1, b"d")))
-        states.append(transport.paused)  # it waits for one
-        assert states == [False, True, False, False]
+        assert seen == ["a", "b"]
+        for text in (b"c", b"d", b"e"):
+            protocol.data_received(masked((1, text)))
+            states.append(transport.paused)  # somebody waits for one
+        await asyncio.sleep(0.01)
+        states.append(transport.paused)
+        assert states == [False, True, True, False, False, False, True, False]
         protocol.data_received(CLOSE)
         await asyncio.gather(*state.tasks)
-        assert seen == ["a", "b", "c", "d"]
+        assert seen == ["a", "b", "c", "d", "e"]
         protocol.connection_lost(None)
 
     asyncio.run(main())

@@ -41,9 +41,9 @@ PAGE_TEXT = """\
 
 # The libraries' own tests
 
-Each library's own tests, with the library as it is and after `wsfast.install()`: how many passed, failed (where
-any did) and were skipped. "Frames" are the data frames, for hypercorn's buffer the messages, that wsfast decoded
-or built in that run, of all that it saw; the others were left to the library's own code.
+Each library's own tests, with the library as it is and after `wsfast.install()`: how many passed, failed
+(where any did) and were skipped. "Frames" are the data frames, for hypercorn's buffer the messages, that
+wsfast decoded or built in that run, of all that it saw; the others were left to the library's own code.
 
 {table}
 
@@ -130,18 +130,8 @@ def fetch(suite: Suite, folder: Path, log: Path) -> None:
     unpacked = folder / "source"
     if not unpacked.exists():
         if suite.repository:
-            clone = [
-                "git",
-                "clone",
-                "-q",
-                "--depth",
-                "1",
-                "--branch",
-                suite.version,
-                suite.repository,
-                unpacked,
-            ]
-            if call(*clone, log=log):
+            options = ("--depth", "1", "--branch", suite.version)
+            if call("git", "clone", "-q", *options, suite.repository, unpacked, log=log):
                 raise CannotRun(f"{suite.repository} cannot be cloned; --source takes a folder")
         else:
             download(suite, folder, unpacked, log)
@@ -151,7 +141,7 @@ def fetch(suite: Suite, folder: Path, log: Path) -> None:
 
 def download(suite: Suite, folder: Path, unpacked: Path, log: Path) -> None:
     target = folder / "sdist"
-    options = ["--no-deps", "--no-binary", suite.project, suite.library]
+    options = ("--no-deps", "--no-binary", suite.project, suite.library)
     if call(sys.executable, "-m", "pip", "download", "-q", "-d", target, *options, log=log):
         raise CannotRun(f"its source distribution cannot be downloaded; see {log}")
     (archive,) = target.glob("*.tar.gz")

@@ -190,13 +190,13 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
             self.transport.close()
 
     def _queued(self, backlog: int) -> None:
-        """Wake the application, and pause reading if it has not asked for all that had come before.
+        """Wake the application, and pause reading unless it is waiting and has had all that came before.
 
         One that keeps up has emptied the queue when the next read comes: pausing each time until it has
         would cost two system calls.
         """
         self._arrived.set()
-        if self._reading and backlog > self._waiting:
+        if self._reading and (backlog > self._waiting or not self._waiting):
             self._reading = False
             self.transport.pause_reading()
 

@@ -1,7 +1,7 @@
 """A pytest plugin of run_suites.py: a library's own tests run with wsfast in it, and the frames are counted.
 
 It is given all in the environment: ``SUITE_HOSTS``, what to install, nothing for the library as it is;
-``SUITE_REPLACE``, "theirs ours", a class that uvicorn is to find where it looks for one of its own;
+``SUITE_REPLACE``, "module:name module:name", a class of the library and one that is to be in its place;
 ``SUITE_COUNTS``, the file that takes the counts.
 """
 
@@ -30,14 +30,10 @@ def _resolve_here() -> None:
 
 
 def _replace(theirs: str, ours: str) -> None:
-    importer = importlib.import_module("uvicorn.importer")
-    found = importer.import_from_string
-
-    def import_from_string(name: Any) -> Any:
-        return found(ours if name == theirs else name)
-
-    for module in ("uvicorn.importer", "uvicorn.config"):
-        vars(importlib.import_module(module))["import_from_string"] = import_from_string
+    module, _, name = ours.partition(":")
+    new = getattr(importlib.import_module(module), name)
+    module, _, name = theirs.partition(":")
+    setattr(importlib.import_module(module), name, new)
 
 
 _resolve_here()
