@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import sysconfig
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
@@ -229,6 +230,25 @@ print(*sorted(new & {"threading", "typing", "importlib.util", "asyncio", "inspec
 
 
 @pytest.mark.skipif(THEIR_MASKS, reason="apply_mask stays as it is")
+@pytest.mark.skipif(not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="this CPython has a GIL")
+@pytest.mark.parametrize("name", adapters.HOSTS)
+def test_no_adapter_brings_the_gil_back(run_python: RunPython, name: str) -> None:
+    if name != "wsaccel" and not adapters.is_importable(adapters.HOSTS[name]):
+        pytest.skip(f"{name} is not installed")
+    done = run_python(
+        "import sys, importlib, wsfast\n"
+        f"if {name != 'wsaccel'}: importlib.import_module({adapters.HOSTS[name]!r})\n"
+        "before = sys._is_gil_enabled()\n"
+        f"wsfast.install({name!r}, force={FORCE})\n"
+        "print(before, sys._is_gil_enabled(), wsfast.installed()[-1])",
+        # A library's own extension may.
+        "-W",
+        "ignore",
+    )
+    before, after, last = done.stdout.split()
+    assert (after, last) == (before, name)
+
+
 def test_legacy_api_imported_meanwhile(run_python: RunPython) -> None:
     done = run_python(
         """

@@ -133,7 +133,10 @@ SUITES = {
         environ={"USE_ASYNCIO": "1"},
     ),
     "tornado": Suite(
-        hosts="tornado", library="tornado==6.6.1", arguments=("--pyargs", "tornado.test.websocket_test")
+        hosts="tornado",
+        library="tornado==6.6.1",
+        # Its tests look at the log themselves.
+        arguments=("-p", "no:logging", "--pyargs", "tornado.test.websocket_test"),
     ),
     "aiohttp": Suite(
         hosts="aiohttp",
