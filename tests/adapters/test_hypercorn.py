@@ -40,7 +40,7 @@ def told(buffer: Any, steps: list[Any]) -> list[Any]:
     for event in steps:
         try:
             buffer.extend(event)
-        except ws_stream.FrameTooLargeError as exc:
+        except (ws_stream.FrameTooLargeError, TypeError) as exc:
             log.append(repr(exc))
         else:
             if event.message_finished:
@@ -69,6 +69,9 @@ CASES = {
     "as long as may be": text("x" * 50, "y" * 50),
     "too long": [*text("x" * 101), *text("x")],
     "too long with the second part": text("x" * 60, "y" * 41, "z"),
+    "text and bytes mixed": [*text("a", "b")[:1], *binary(b"c"), *text("d")],
+    "bytes and text mixed": [*binary(b"a", b"b")[:1], *text("c", "d"), *binary(b"e")],
+    "bytes of two kinds": [*binary(b"a", b"b")[:1], BytesMessage(b"c")],
     "characters are counted, not bytes": text("🎉" * 100),
 }
 

@@ -85,7 +85,7 @@ SUITES = {
         hosts="wsproto hypercorn",
         library="hypercorn==0.18.0",
         needs=("wsproto", "pytest-asyncio", "pytest-trio", "httpx", "trio", "h2"),
-        arguments=(*PLAIN, "-o", "asyncio_mode=auto", "tests/protocol", "tests/e2e"),
+        arguments=(*PLAIN, "tests/protocol", "tests/e2e"),
         files=("tests",),
     ),
     "trio-websocket": Suite(
@@ -135,8 +135,7 @@ SUITES = {
     "tornado": Suite(
         hosts="tornado",
         library="tornado==6.6.1",
-        # Its tests look at the log themselves.
-        arguments=("-p", "no:logging", "--pyargs", "tornado.test.websocket_test"),
+        arguments=("--pyargs", "tornado.test.websocket_test"),
     ),
     "aiohttp": Suite(
         hosts="aiohttp",

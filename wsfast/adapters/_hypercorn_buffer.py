@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO, StringIO
 from typing import Any
 
 from hypercorn.protocol import ws_stream
@@ -41,15 +42,25 @@ class WebsocketBuffer(STOCK):  # type: ignore[misc]
             return
         data = event.data
         parts = self._parts
+        if parts and (type(data) is not type(parts[0]) or self._are_many()):
+            self._use_inherited()
+            super().extend(event)
+            return
         parts.append(data)
         self.length = length = self.length + len(data)
         if length > self.max_length:
             raise ws_stream.FrameTooLargeError()
-        if len(parts) > _MANY and length < len(parts) * _SMALL:
-            # A list of them would take far more memory than what is in them.
-            parts[:] = [type(data)().join(parts)]
-            self.length = 0
-            super().extend(type(event)(parts.pop()))
+
+    def _are_many(self) -> bool:
+        """Tell whether a list of the parts takes far more memory than what is in them."""
+        return len(self._parts) > _MANY and self.length < len(self._parts) * _SMALL
+
+    def _use_inherited(self) -> None:
+        """Go on as the library does. That also raises when text and bytes are mixed."""
+        whole = type(self._parts[0])().join(self._parts)
+        self._parts.clear()
+        self.value = StringIO() if isinstance(whole, str) else BytesIO()
+        self.value.write(whole)
 
     def clear(self) -> None:
         """Forget the message."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import os
 import socket
 from pathlib import Path
@@ -37,6 +38,8 @@ def _replace(theirs: str, ours: str) -> None:
 
 
 _resolve_here()
+# As the program does that tornado runs its tests with; they fail if there is anything in the log.
+logging.getLogger("tornado.access").setLevel(logging.CRITICAL)
 if HOSTS:
     import wsfast
 
