@@ -259,6 +259,9 @@ def autobahn_echo() -> tuple[Server, Client]:
         def onMessage(self, payload: bytes, isBinary: bool) -> None:
             self.sendMessage(payload, isBinary)
 
+        def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+            self.factory.ended.set()
+
     async def serve(sock: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         factory = module.WebSocketServerFactory(protocols=SUBPROTOCOLS, loop=loop)
@@ -271,6 +274,7 @@ def autobahn_echo() -> tuple[Server, Client]:
         loop = asyncio.get_running_loop()
         factory = module.WebSocketClientFactory(url, protocols=SUBPROTOCOLS, loop=loop)
         factory.protocol = ClientProtocol
+        factory.ended = asyncio.Event()
         factory.setProtocolOptions(
             perMessageCompressionOffers=[deflate.PerMessageDeflateOffer()],
             perMessageCompressionAccept=accept_response,
@@ -278,7 +282,7 @@ def autobahn_echo() -> tuple[Server, Client]:
         )
         host, _, port = url.split("/")[2].partition(":")
         await loop.create_connection(factory, host, int(port))
-        await asyncio.sleep(5)
+        await factory.ended.wait()
 
     return serve, connect
 
