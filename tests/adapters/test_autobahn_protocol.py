@@ -341,11 +341,14 @@ def test_pings_in_a_row(server: bool) -> None:
     stream += f(9, b"5") + f(9, b"6") + f(8, b"\x03\xe8")
     install("autobahn")
     every = [b"1", b"", b"2", b"3", b"4", b"5", b"6"]
+    many = [b"%d" % number for number in range(200)]
+    flood = b"".join(f(9, payload) for payload in many)
     table: list[tuple[list[bytes], list[bytes], list[bytes]]] = [
-        ([stream], every, [b"2", b"4", b"6"]),
-        ([stream[:1], stream[1:]], every, [b"2", b"4", b"6"]),
-        ([f(9, b"1"), f(9, b"2")], [b"1", b"2"], [b"1", b"2"]),
-        ([f(9, b"1") + f(9, b"2") + f(9, b"3")[:2], f(9, b"3")[2:]], [b"1", b"2", b"3"], [b"2", b"3"]),
+        ([stream], every, every),
+        ([stream[:1], stream[1:]], every, every),
+        # Of very many in a row in a read, the last 64.
+        ([flood], many, many[-64:]),
+        ([f(1, b"a") + flood[:-1], flood[-1:]], many, [*many[-65:-1], many[-1]]),
     ]
     for pieces, told, answers in table:
         connection = connect(server)

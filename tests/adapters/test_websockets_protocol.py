@@ -572,6 +572,23 @@ def test_lengths_not_in_their_shortest_form(side: Side) -> None:
                 assert (connection.close_sent.code, connection.close_sent.reason) == (1002, STRICTER)
 
 
+@pytest.mark.parametrize("side", SIDES)
+def test_close_between_fragments(side: Side) -> None:
+    """RFC 6455 §5.4 allows it; the library answers with 1002."""
+    stream = wire(side, TEXT, b"a", fin=False) + wire(side, CLOSE, b"\x0f\xa0bye")
+    for cut in range(1, len(stream) + 1):
+        pieces = [stream[:cut], stream[cut:]] if cut < len(stream) else [stream]
+        assert_same(lambda: Protocol(side), pieces)
+        with install("websockets", strict=True):
+            connection = Protocol(side)
+            for piece in pieces:
+                connection.receive_data(piece)
+            assert connection.parser_exc is None
+            assert connection.close_sent == connection.close_rcvd
+            assert connection.close_rcvd is not None
+            assert (connection.close_rcvd.code, connection.close_rcvd.reason) == (4000, "bye")
+
+
 # ---- Frames out ----------------------------------------------------------------------------------
 
 PAYLOADS = [b"", b"spam", bytes(125), bytes(126), bytes(65_535), bytes(65_536), bytes(200_000)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import sys
+from collections import deque
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -61,6 +62,8 @@ _BEGUN = {True: b"\x01\x80\0\0\0\0", False: b"\x01\x00"}
 # Fragments of less than this are put together, up to a block of that many bytes: each in an object of its
 # own would take many times the memory that it has payload.
 _SMALL = 1 << 10
+# How many pings in a row are answered each.
+_MOST_PONGS = 64
 _BLOCK = 1 << 16
 
 _counts = Counts()
@@ -128,7 +131,7 @@ class _Link:
     decoder lives only as long as no frame has begun in it.
     """
 
-    __slots__ = ("adapter", "busy", "decoder", "held", "inside", "masked", "plain", "pong", "refused")
+    __slots__ = ("adapter", "busy", "decoder", "held", "inside", "masked", "plain", "pongs", "refused")
 
     def __init__(self) -> None:
         self.busy = False  # whether a read is being decoded: the application may cause another meanwhile
@@ -136,8 +139,10 @@ class _Link:
         self.masked = False  # whether the decoder takes masked frames
         self.inside = False  # whether it is inside a message
         self.refused = False  # whether the decoder would not have the frame that the library is in
-        self.held = False  # whether pongs are held back, and the last of them
-        self.pong: bytes | None = None
+        # Whether pongs are held back, and the newest of them: of very many pings in a row only the last have
+        # an answer (RFC 6455 §5.5.3). The rest would wait for a peer that does not read.
+        self.held = False
+        self.pongs: deque[bytes] = deque(maxlen=_MOST_PONGS)
         # The methods of the class, when they were all the library's own, and the module that starts what
         # a callback returns, where it can be awaited.
         self.plain: tuple[Any, ...] = ()
@@ -264,8 +269,6 @@ def _decode(self: Any, link: _Link, data: bytes) -> bool:
     try:
         for opcode, payload, fin, rsv1, _, _ in frames:
             if opcode is PING:
-                # Of pings in a row the last is answered (RFC 6455 §5.5.3): the answers to a flood of them
-                # would otherwise wait for a peer that does not read.
                 link.held = True
             elif link.held:
                 _answer(self, link)
@@ -332,11 +335,10 @@ def _decode(self: Any, link: _Link, data: bytes) -> bool:
 
 
 def _answer(self: Any, link: _Link) -> None:
-    """Send the pong that has been held back."""
+    """Send the pongs that have been held back."""
     link.held = False
-    pong, link.pong = link.pong, None
-    if pong is not None:
-        _theirs.send_pong(self, pong)
+    while link.pongs:
+        _theirs.send_pong(self, link.pongs.popleft())
 
 
 def sendPong(self: Any, payload: bytes | None = None) -> None:
@@ -345,7 +347,7 @@ def sendPong(self: Any, payload: bytes | None = None) -> None:
     if link is None or not link.held or self.state != OPEN or (payload and len(payload) > 125):
         _theirs.send_pong(self, payload)
     else:
-        link.pong = payload or b""
+        link.pongs.append(payload or b"")
 
 
 def _inflate(pmce: Any, payload: bytes, limit: int) -> tuple[bytes | None, _Replay | None]:

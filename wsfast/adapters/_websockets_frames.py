@@ -390,6 +390,9 @@ def _take_frame(self: Any, parser: Any, frame: Any, max_size: int | None) -> boo
         frame.check()
         if self.debug:
             self.logger.debug("< %s", frame)
+        if _strict and frame.opcode is _THEIRS[Opcode.CLOSE]:
+            # It may come between the fragments of a message (RFC 6455 §5.4), and has its own code.
+            setattr(self, _CURRENT_SIZE, None)
         self.recv_frame(frame)
     except Exception as exc:
         # It waits between two frames, in the `try` whose `except` clauses fail the connection.

@@ -7,7 +7,7 @@ channels, crossbar):
   at once, and what they are is told to the application as the library's own methods would, which are left
   out where nobody has overridden them;
 * ``sendData``, ``sendFrame``, ``sendMessage``, ``PreparedMessage``: :func:`wsfast.encode_frame`;
-* ``sendPong``: of pings that come one behind the other in a read, the last is answered;
+* ``sendPong``: of pings that come one behind the other in a read, the last 64 are answered;
 * ``create_xor_masker`` and ``Utf8Validator``, for frames that arrive in several reads, and for the
   streaming API: :func:`wsfast.apply_mask` and :class:`wsfast.Utf8Validator`;
 * ``PerMessageDeflate``: what inflates messages goes on behind a block with BFINAL;

@@ -202,5 +202,6 @@ HOST = Host(
     seams=_seams,
     counts=COUNTS,
     try_out=_try_out,
-    strict="a payload length that is not in its shortest form fails the connection with 1002 (RFC 6455 §5.2)",
+    strict="a payload length that is not in its shortest form fails the connection with 1002 (RFC 6455 §5.2),"
+    " a close frame between the fragments of a message does not (§5.4)",
 )
