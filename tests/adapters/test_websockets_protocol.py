@@ -487,6 +487,7 @@ def test_client_handshake() -> None:
         client.receive_data(b"".join(server.data_to_send()))
         _, frame = client.events_received()
         assert frame == Frame(TEXT, b"welcome")
+        assert "_wsfast" in vars(client)  # so it was wsfast that read it
         client.send_text(b"thanks")
         server.receive_data(b"".join(client.data_to_send()))
         assert server.events_received() == [Frame(TEXT, b"thanks")]

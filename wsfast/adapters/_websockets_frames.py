@@ -37,6 +37,8 @@ __all__ = [
 Frame = frames.Frame
 Protocol = protocol.Protocol
 SERVER = protocol.Side.SERVER
+CONNECTING = protocol.State.CONNECTING
+_HEAD_END = b"\r\n\r\n"
 
 # Their names for opcodes are other objects than ours, and compared by identity.
 _THEIRS = {int(opcode): frames.Opcode(opcode) for opcode in Opcode}
@@ -180,6 +182,12 @@ def receive_data(self: Any, data: bytes | bytearray) -> None:
     if link is None or link.parser is not self.parser:
         link = _attach(self)
         if link is None:
+            end = bytes(data).find(_HEAD_END) if self.state is CONNECTING else -1
+            if end >= 0 and (end := end + len(_HEAD_END)) < len(data):
+                # The end of the other side's head, and frames behind it, which the library's parser would read.
+                _stock_receive_data(self, data[:end])
+                receive_data(self, bytes(data[end:]))
+                return
             _stock_receive_data(self, data)
             return
     waits_in = link.generator.gi_yieldfrom
