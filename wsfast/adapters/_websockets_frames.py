@@ -184,7 +184,7 @@ def receive_data(self: Any, data: bytes | bytearray) -> None:
         if link is None:
             end = bytes(data).find(_HEAD_END) if self.state is CONNECTING else -1
             if end >= 0 and (end := end + len(_HEAD_END)) < len(data):
-                # The end of the other side's head, and frames behind it, which the library's parser would read.
+                # The end of the other side's head, and frames behind it, which the library would read.
                 _stock_receive_data(self, data[:end])
                 receive_data(self, bytes(data[end:]))
                 return
