@@ -149,6 +149,30 @@ def test_everything_that_is_sent(client: bool, options: dict[str, Any]) -> None:
     assert counts("aiohttp").fast >= 9
 
 
+def test_keys_are_not_the_librarys() -> None:
+    """They come from a Mersenne Twister there, also for what is not sent as a plain message."""
+
+    async def talk() -> list[Any]:
+        transport = Transport()
+        connection = connect(True, transport)
+        await connection.send_str("x")
+        await connection.send_bytes(memoryview(b"y"))
+        await connection.ping(b"z")
+        await connection.pong(b"z")
+        await connection._writer.send_frame(b"number", 2)
+        return frames(transport.log, True)
+
+    generator = theirs.WebSocketWriter.__init__.__kwdefaults__["random"]  # type: ignore[index]
+    install("aiohttp")
+    before = generator.getstate()
+    sent = asyncio.run(talk())
+    assert generator.getstate() == before
+    assert [frame.payload for frame in sent] == [b"x", b"y", b"z", b"z", b"number"]
+    wsfast.uninstall()
+    assert asyncio.run(talk()) == sent
+    assert generator.getstate() != before
+
+
 def test_keys_of_ones_own() -> None:
     """A writer with a generator of its own makes the keys that it says."""
     keys = []

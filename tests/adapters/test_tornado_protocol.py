@@ -511,6 +511,16 @@ def test_strict(name: str) -> None:
         assert ("closed", True) in log
 
 
+def test_compressed_nothing_is_taken_unless_strict() -> None:
+    """A payload of no bytes is no DEFLATE block (RFC 7692 §7.2.1); the library takes it for nothing."""
+    for opcode, told in ((9, ("ping", bytes, b"")), (1, ""), (2, b"")):
+        stream = frame(opcode, b"", rsv=4) + close(1000)
+        stock = run("server", [[stream]], deflate={})
+        with install("tornado"):
+            assert run("server", [[stream], bytewise(stream)], deflate={}) == stock * 2
+        assert stock[0][0] == told
+
+
 def test_strict_takes_what_is_right() -> None:
     stream = conversation(True, Packer())
     lenient = run("server", [[stream]], deflate={})

@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import random
 import re
 import socket
 import subprocess
@@ -334,6 +335,8 @@ def bomb(connect: Connect, process: int) -> Outcome:
 
 
 KEYS = "mask keys cannot be predicted (RFC 6455 §5.3)"
+# The words of a Mersenne Twister's state.
+TWISTER = 624
 PINGS = "200,000 pings whose answers nobody reads: memory"
 BOMB = "200 MB of zeros, compressed, limit 1 MiB: memory"
 
@@ -382,8 +385,8 @@ runpy.run_path({path!r}, run_name="__main__")
 """
 
 
-def keys(library: str, variant: str) -> bytes:
-    """The mask keys of a client whose ``random`` module was seeded: of all that a process sends."""
+def keys(library: str, variant: str) -> list[bytes]:
+    """The mask keys of a client whose ``random`` module was seeded: as many as tell a Mersenne Twister's next."""
     code = _SEEDED.format(path=str(PROGRAMS), folder=str(PROGRAMS.parent), library=library)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.settimeout(20)
@@ -393,26 +396,52 @@ def keys(library: str, variant: str) -> bytes:
             connected = listening.accept()[0]
             connected.settimeout(10)
             server = Connection("server", origins=None)
-            found = b""
+            found = []
             with connected:
                 while server.state is wsfast.State.CONNECTING:
                     for event in server.receive_data(connected.recv(65536)):
                         if isinstance(event, wsfast.Request):
                             connected.sendall(server.accept())
-                for number in range(4):
-                    connected.sendall(server.send_text(f"{number}"))
+                for _ in range(TWISTER + 1):
+                    connected.sendall(server.send_text("x"))
                     echo = connected.recv(65536)
                     if echo[:2] != b"\x81\x81":
                         raise ConnectionError(f"{library} does not echo: {echo!r}")
-                    found += echo[2:6]
+                    found.append(echo[2:6])
             return found
 
 
 def predictable_keys(library: str, variant: str) -> Outcome:
     if library in NO_CLIENT:
         return NOT_APPLICABLE
-    first, second = keys(library, variant), keys(library, variant)
-    return Outcome(False, "predictable") if first == second else RIGHT
+    found = keys(library, variant)
+    if found == keys(library, variant) or is_twisters(found):
+        return Outcome(False, "predictable")
+    return RIGHT
+
+
+def is_twisters(found: list[bytes]) -> bool:
+    """Tell whether the last of some keys can be computed from those before: each has 32 bits of the state."""
+    for order in ("big", "little"):
+        numbers = [int.from_bytes(key, order) for key in found]  # type: ignore[arg-type]
+        generator = random.Random()
+        generator.setstate((3, (*map(untempered, numbers[:TWISTER]), TWISTER), None))
+        if generator.getrandbits(32) == numbers[TWISTER]:
+            return True
+    return False
+
+
+def untempered(number: int) -> int:
+    """Undo what a Mersenne Twister does to a word of its state to make an output of it."""
+    number ^= number >> 18
+    number ^= (number << 15) & 0xEFC60000
+    seven = number
+    for _ in range(4):
+        seven = number ^ ((seven << 7) & 0x9D2C5680)
+    eleven = seven
+    for _ in range(2):
+        eleven = seven ^ (eleven >> 11)
+    return eleven & 0xFFFFFFFF
 
 
 # ---- All of them, and the page ---------------------------------------------------------------------

@@ -11,7 +11,7 @@ from aiohttp import client_ws, web_ws
 from aiohttp._websocket import models, writer
 from aiohttp.client_exceptions import ClientConnectionResetError
 
-from .._backend import encode_frame
+from .._backend import encode_frame, mask_key
 from .aiohttp import HOST
 
 __all__ = ["bind", "is_current"]
@@ -52,8 +52,14 @@ def bind() -> _Made:
     )
 
 
+def _key_bits() -> int:
+    return int.from_bytes(mask_key(), "big")
+
+
 def _has_own_keys(self: Any) -> bool:
-    return self.get_random_bits.func.__self__ is not _default
+    """Tell whether somebody gave a writer a generator of mask keys."""
+    bits = self.get_random_bits
+    return bits is not _key_bits and bits.func.__self__ is not _default
 
 
 def _make_write(stock: Any) -> Any:
@@ -85,6 +91,9 @@ def _make_write(stock: Any) -> Any:
             return
         if opcode < 3:
             counts.slow += 1
+        if self.use_mask and not _has_own_keys(self):
+            # Nor are the keys of what is left to the library to be predicted (RFC 6455 §5.3).
+            self.get_random_bits = _key_bits
         stock(self, message, opcode, rsv)
 
     return _write_websocket_frame

@@ -106,14 +106,17 @@ _begin = (_begin_at_once,) if sys.version_info >= (3, 12) else ()
 class _Inflation:
     """What decompresses the messages of a connection, in place of the library's object."""
 
-    __slots__ = ("_inflater", "_limit")
+    __slots__ = ("_inflater", "_limit", "_strict")
 
-    def __init__(self, theirs: Any) -> None:
+    def __init__(self, theirs: Any, strict: bool) -> None:
+        self._strict = strict
         self._inflater = Inflater(theirs._max_wbits, theirs._decompressor is None)
         self._limit = max(theirs._max_message_size, 0)
 
     def decompress(self, data: bytes) -> bytes:
         """Return the message that ``data`` is the payload of, as the library's method does."""
+        if not data and not self._strict:
+            return b""  # it is no DEFLATE block; the library does not mind
         message = self._inflater(data, True, self._limit + 1)
         if len(message) > self._limit:
             raise TooLarge
@@ -135,7 +138,7 @@ class _Reader:
         self._at = 0
         inflate = None
         if proto._decompressor is not None:
-            proto._decompressor = _Inflation(proto._decompressor)
+            proto._decompressor = _Inflation(proto._decompressor, strict)
             inflate = proto._decompressor.decompress
         # None: the library takes frames from either side masked or not.
         masked = not proto.mask_outgoing if strict else None
