@@ -17,6 +17,7 @@ Environment variables read here:
 
 import os
 import platform
+import re
 import sys
 from glob import glob
 from pathlib import Path
@@ -259,12 +260,24 @@ class BdistWheel(bdist_wheel):
         super().run()
 
 
+REPOSITORY = "https://github.com/wsfast/wsfast"
+
+
+def long_description() -> str:
+    """Return the README for package indexes, where links and pictures have to be whole addresses."""
+    text = Path(__file__).with_name("README.md").read_text(encoding="utf-8")
+    text = re.sub(r"(!\[[^]]*\]\()(?!https?:)", rf"\1{REPOSITORY}/raw/main/", text)
+    return re.sub(r"(?<!!)(\[[^]]*\]\()(?!https?:|#)", rf"\1{REPOSITORY}/blob/main/", text)
+
+
 def main() -> None:
     """Runs setuptools with the extension that WSFAST_EXTENSION asks for."""
     policy = extension_policy()
     if policy == "never":
         banner("pure-Python build: no extension asked for")
     setup(
+        long_description=long_description(),
+        long_description_content_type="text/markdown",
         ext_modules=[] if policy == "never" else extensions(policy),
         cmdclass={"build_ext": BuildExt, "build_py": BuildPy, "bdist_wheel": BdistWheel},
     )

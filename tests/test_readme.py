@@ -19,13 +19,13 @@ def test_there_are_examples() -> None:
 def test_codec() -> None:
     names: dict[str, object] = {}
     exec(EXAMPLES[0], names)
-    assert names["reply"] == b"\x81\x0decho: Gr\xc3\xbc\xc3\x9fe"
+    assert names["reply"] == b"\x81\x0areceived 5"
 
 
 def test_connection() -> None:
     names: dict[str, object] = {}
     exec(EXAMPLES[1], names)
-    assert names["answer"] == b"\x8a\x00\x81\x0decho: Gr\xc3\xbc\xc3\x9fe\x88\x02\x03\xe8"
+    assert names["answer"] == b"\x8a\x00\x81\x07Gr\xc3\xbc\xc3\x9fe\x88\x02\x03\xe8"
     # What the comments say came out.
     source = EXAMPLES[1].replace(
         "client.receive_data(answer)  # [P", "last = client.receive_data(answer)  # [P"
@@ -33,7 +33,7 @@ def test_connection() -> None:
     exec(source, names)
     import wsfast
 
-    assert names["last"] == [wsfast.Pong(), "echo: Grüße", wsfast.Close(1000)]
+    assert names["last"] == [wsfast.Pong(), "Grüße", wsfast.Close(1000)]
 
 
 def test_install() -> None:

@@ -106,8 +106,8 @@ class ConnectionLogic(_Base):
         origins: Sequence[str | Pattern[str] | None] | None = None,
         compression: Deflate | None = None,
         max_size: int | None = DEFAULT_MAX_SIZE,
-        max_header_size: int = 16384,
-        max_header_count: int = 128,
+        max_header_size: int | None = 16384,
+        max_header_count: int | None = 128,
         **unknown: Never,
     ) -> None:
         if unknown:
@@ -739,12 +739,24 @@ class Connection(ConnectionLogic, Channel):
         compression: a :class:`~wsfast.Deflate` to offer or accept permessage-deflate (RFC 7692), or ``None``.
         max_size: limit on a message received, in bytes, before and after decompression; ``None`` for no
             limit. 1 MiB unless given.
-        max_header_size: limit on the head of the peer's request or response, in bytes.
-        max_header_count: limit on the number of fields in it.
+        max_header_size: limit on the head of the peer's request or response, in bytes; ``None`` for none.
+        max_header_count: limit on the number of fields in it; ``None`` for none.
 
     Raises:
         TypeError: an argument of a wrong type, or of the other role, or an unknown one.
         ValueError: no such role; a URI, subprotocol or field that cannot be sent; a negative limit.
+
+    Attributes:
+        role: as given.
+        state: where the connection is in its life, a :class:`~wsfast.State`.
+        request: the client's :class:`~wsfast.Request`; ``None`` before and without one.
+        response: the server's :class:`~wsfast.Response`; ``None`` before and without one.
+        subprotocol: the one agreed upon; ``None`` for none.
+        deflate: what was agreed upon for permessage-deflate; ``None`` when messages are not compressed.
+        close_sent: the :class:`~wsfast.Close` that was sent; ``None`` when none was.
+        close_received: the one that was received; ``None`` when none was.
+        error: what the peer did wrong; ``None`` for nothing.
+        max_size: as given.
 
     What the peer does wrong never raises: it fails the connection (§7.1.7), and the last event says why. One
     connection must not be used by several threads at once.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from . import arguments
 from ._backend import encode_frame
 from .frames import Opcode
 
@@ -42,7 +43,12 @@ class PreparedMessage:
 
     def __init__(self, data: str | Buffer, compress: bool | None = None) -> None:
         self._opcode = Opcode.TEXT if isinstance(data, str) else Opcode.BINARY
-        # Checks the argument, too.
+        if not isinstance(data, str):
+            try:
+                memoryview(data).release()
+            except TypeError:
+                raise arguments.not_text_or_bytes_like("data", data) from None
+        # Checks the rest, too.
         self._plain = encode_frame(self._opcode, data)
         self.compress = compress
         self._compressed: dict[object, bytes] = {}

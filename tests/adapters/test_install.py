@@ -110,6 +110,9 @@ def test_payload_that_is_not_contiguous() -> None:
 @pytest.mark.parametrize("function", [wsfast.install, wsfast.uninstall])
 def test_unknown_host(function: Callable[..., Any]) -> None:
     known = ", ".join(adapters.HOSTS)
+    with pytest.raises(TypeError) as wrong:
+        wsfast.install(["websockets"])  # type: ignore[arg-type]
+    assert str(wrong.value) == "the name of a library must be a str, not list: install('a', 'b')"
     with pytest.raises(ValueError, match=rf"there is no adapter for 'socketio'; there is one for: {known}"):
         function("websockets", "socketio")
     assert wsfast.installed() == ()

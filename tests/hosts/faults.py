@@ -386,7 +386,7 @@ runpy.run_path({path!r}, run_name="__main__")
 
 
 def keys(library: str, variant: str) -> list[bytes]:
-    """The mask keys of a client whose ``random`` module was seeded: as many as tell a Mersenne Twister's next."""
+    """The mask keys of a client whose ``random`` module was seeded, enough to tell a Mersenne Twister's next."""
     code = _SEEDED.format(path=str(PROGRAMS), folder=str(PROGRAMS.parent), library=library)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.settimeout(20)
@@ -423,7 +423,7 @@ def predictable_keys(library: str, variant: str) -> Outcome:
 def is_twisters(found: list[bytes]) -> bool:
     """Tell whether the last of some keys can be computed from those before: each has 32 bits of the state."""
     for order in ("big", "little"):
-        numbers = [int.from_bytes(key, order) for key in found]  # type: ignore[arg-type]
+        numbers = [int.from_bytes(key, order) for key in found]
         generator = random.Random()
         generator.setstate((3, (*map(untempered, numbers[:TWISTER]), TWISTER), None))
         if generator.getrandbits(32) == numbers[TWISTER]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from importlib.machinery import ModuleSpec
     from types import TracebackType
+    from typing import Any
 
     from ._hook import ImportHook
     from ._seams import Counts, Host, Patch
@@ -357,9 +358,12 @@ def _with_bases(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each for name in names for each in (_BUILT_ON.get(name, name), name)))
 
 
-def _named(hosts: tuple[str, ...]) -> tuple[str, ...]:
+def _named(hosts: tuple[Any, ...]) -> tuple[str, ...]:
     """Check names, all before the first is acted on."""
     for name in hosts:
+        if not isinstance(name, str):
+            kind = type(name).__name__
+            raise TypeError(f"the name of a library must be a str, not {kind}: install('a', 'b')")
         if name in HOSTS:
             continue
         known = f"there is one for: {', '.join(HOSTS)}"

@@ -95,6 +95,11 @@ class Host(NamedTuple):
     strict: str = ""
 
     @property
+    def stands_in(self) -> bool:
+        """Whether the library need not be installed, because what wsfast has stands in for it."""
+        return False
+
+    @property
     def supported(self) -> str:
         """What a person is told of the versions that the adapter is known to work with."""
         return f"{self.oldest} to {self.newest}"

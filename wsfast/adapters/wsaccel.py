@@ -22,6 +22,11 @@ class _Module(Host):
 
     __slots__ = ()
 
+    @property
+    def stands_in(self) -> bool:
+        """It takes the place of the module, if there is one."""
+        return True
+
     def version(self) -> str:
         """Return the version whose calls the module has."""
         return self.newest

@@ -54,7 +54,7 @@ Measure, on this machine, wsfast's backends and the WebSocket libraries that are
   encoding   from a str to a masked frame
   hosts      programs on the libraries that wsfast.install() knows, as they are and with
              wsfast: their CPU time, for streams of messages in and out and for one
-             message at a time, uncompressed and compressed; half a minute each
+             message at a time, uncompressed and compressed; some 20 seconds each
 
 Every contender's result is compared with what was sent before anything is timed.
 """

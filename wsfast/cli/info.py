@@ -9,7 +9,7 @@ import platform
 from typing import Any
 
 from .. import __version__, _backend
-from ..adapters import HOSTS, NOT_ADAPTED, AdapterError, host, installed, plan
+from ..adapters import HOSTS, NOT_ADAPTED, AdapterError, host, installed, is_importable, plan
 from ._output import output
 
 __all__ = ["configure", "execute", "report"]
@@ -95,13 +95,13 @@ def _library(name: str) -> dict[str, Any]:
         "name": name,
         "version": None,
         "supported": adapted.supported,
-        "installed": name in installed(),
+        "adapted": name in installed(),
         "replaces": [],
         "problem": None,
     }
-    try:
+    if is_importable(adapted.package):
         found["version"] = adapted.version()
-    except ImportError:
+    elif not adapted.stands_in:
         return found
     try:
         found["replaces"] = plan(name)
