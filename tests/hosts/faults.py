@@ -386,7 +386,7 @@ runpy.run_path({path!r}, run_name="__main__")
 
 
 def keys(library: str, variant: str) -> list[bytes]:
-    """The mask keys of a client whose ``random`` module was seeded, enough to tell a Mersenne Twister's next."""
+    """The mask keys of a client whose ``random`` module was seeded: enough to predict the next."""
     code = _SEEDED.format(path=str(PROGRAMS), folder=str(PROGRAMS.parent), library=library)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.settimeout(20)
