@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -13,7 +14,7 @@ EXAMPLES = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-
 
 
 def test_there_are_examples() -> None:
-    assert len(EXAMPLES) >= 3
+    assert len(EXAMPLES) >= 4
 
 
 def test_codec() -> None:
@@ -36,13 +37,19 @@ def test_connection() -> None:
     assert names["last"] == [wsfast.Pong(), "Grüße", wsfast.Close(1000)]
 
 
+def test_endpoints() -> None:
+    names: dict[str, object] = {}
+    exec(EXAMPLES[2], names)
+    assert asyncio.run(names["main"]()) == "Grüße"  # type: ignore[operator]
+
+
 def test_install() -> None:
     pytest.importorskip("websockets")
     names: dict[str, object] = {}
     try:
         import wsfast
 
-        example = EXAMPLES[2].replace("install()", f"install(force={FORCE})")
+        example = EXAMPLES[3].replace("install()", f"install(force={FORCE})")
         assert str(FORCE) in example
         exec("import wsfast\n" + example, names)
 

@@ -13,6 +13,7 @@ TYPE_CHECKING = False  # as typing has it, whose import would take longer than t
 __all__ = [
     "REBUILD",
     "Channel",
+    "Endpoint",
     "FrameDecoder",
     "MessageDecoder",
     "MessageQueue",
@@ -105,6 +106,7 @@ else:
         backend = "python"
 
 Channel = _impl.Channel
+Endpoint = _impl.Endpoint
 FrameDecoder = _impl.FrameDecoder
 MessageDecoder = _impl.MessageDecoder
 MessageQueue = _impl.MessageQueue

@@ -7,7 +7,8 @@ masked by whole-number XOR or table translation, text is checked by the interpre
 The parts: ``_fallback_bytes`` (what the others need), ``_fallback_frames`` (headers, keys, frames out),
 ``_fallback_decoder`` (frames and messages in), ``_fallback_channel`` (the data phase of a connection),
 ``_fallback_take`` and ``_fallback_split`` (whole messages, and frames, out of another library's buffer),
-``_fallback_taker`` (whole messages, made into what another library queues).
+``_fallback_taker`` (whole messages, made into what another library queues), ``_fallback_endpoint`` (between a
+protocol of an event loop and the tasks that use it).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from . import arguments
 from ._fallback_bytes import TRANSLATE_FROM, as_bytes, decode_piece, export, xor
 from ._fallback_channel import Channel
 from ._fallback_decoder import FrameDecoder, MessageDecoder
+from ._fallback_endpoint import Endpoint, Wakeup
 from ._fallback_frames import _forget_keys as _forget_keys  # as the compiled module has it, for tests
 from ._fallback_frames import encode_frame, mask_key, parse_header
 from ._fallback_split import split_frames
@@ -30,11 +32,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Channel",
+    "Endpoint",
     "FrameDecoder",
     "MessageDecoder",
     "MessageQueue",
     "MessageTaker",
     "Utf8Validator",
+    "Wakeup",
     "apply_mask",
     "apply_mask_into",
     "available_isas",

@@ -10,6 +10,7 @@
 - ``_channel.pxi``: the data phase of a connection
 - ``_take.pxi``, ``_split.pxi``: whole messages, and frames, out of another library's buffer
 - ``_taker.pxi``: whole messages, made into what another library queues
+- ``_endpoint.pxi``: between a protocol of an event loop and the tasks that use it
 """
 
 cimport cython
@@ -53,6 +54,7 @@ cdef extern from *:
 
 cdef extern from "Python.h":
     Py_ssize_t PY_SSIZE_T_MAX
+    bint PyUnicode_CheckExact(PyObject *value) noexcept
     bint PyLong_Check(object value) noexcept
     long PyLong_AsLongAndOverflow(object value, int *overflow) except? -1
     PyObject *PyUnicode_New(Py_ssize_t size, Py_UCS4 maxchar) except NULL
@@ -138,6 +140,7 @@ include "_take.pxi"
 include "_channel.pxi"
 include "_split.pxi"
 include "_taker.pxi"
+include "_endpoint.pxi"
 
 PyModule_AddFunctions(sys.modules[__name__], wsf_entries)
 

@@ -1,0 +1,264 @@
+"""Endpoint and Wakeup alone, compiled and in Python, on a transport that is none."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any
+
+import pytest
+from talking import run
+
+from wsfast import Connection, encode_frame
+
+
+class Loop:
+    def __init__(self) -> None:
+        self.soon: list[Any] = []
+
+    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> None:
+        self.soon.append((callback, args))
+
+    def turn(self) -> None:
+        soon, self.soon = self.soon, []
+        for callback, args in soon:
+            callback(*args)
+
+
+class Transport:
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+
+
+def endpoint(impl: Any, loop: Any, high: int = 4, low: int = 1, on_message: Any = None) -> Any:
+    class Fake(impl.Endpoint):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.log: list[Any] = []
+
+        def _react(self, event: Any) -> None:
+            self.log.append(event)
+
+        def _pause_reading(self) -> None:
+            self.log.append("pause")
+
+        def _resume_reading(self) -> None:
+            self.log.append("resume")
+
+        def _cannot_receive(self) -> Exception:
+            return RuntimeError("cannot receive")
+
+        def _end(self, iterating: bool) -> Exception:
+            return StopAsyncIteration() if iterating else EOFError()
+
+        def _as_wanted(self, message: Any, decode: bool) -> Any:
+            return message, decode
+
+        def _callback_failed(self) -> None:
+            self.log.append("failed")
+
+        async def _send_otherwise(self, message: Any, text: Any) -> None:
+            self.log.append((message, text))
+
+        def _send_nowait_otherwise(self, message: Any) -> None:
+            self.log.append(message)
+
+        def _drain(self) -> Any:
+            return "drain"
+
+        def _write_long(self, out: list[bytes]) -> None:
+            self.log.append([len(frame) for frame in out])
+
+    made = Fake()
+    made._begin(Connection.established("server"), loop, asyncio.current_task, high, low, on_message)
+    made.transport = Transport()
+    return made
+
+
+def feed(made: Any, data: bytes) -> None:
+    memory = made.get_buffer(-1)
+    memory[: len(data)] = data
+    made.buffer_updated(len(data))
+
+
+def text(value: str, opcode: int = 1) -> bytes:
+    return encode_frame(opcode, value, mask=b"abcd")
+
+
+def start(awaitable: Any) -> Any:
+    """Run a coroutine until it waits or ends."""
+    try:
+        return "waits", awaitable.send(None)
+    except StopIteration as stop:
+        return "value", stop.value
+
+
+def test_out(impl: Any) -> None:
+    loop = Loop()
+    made = endpoint(impl, loop)
+    for value in ("a", "b", b"c"):
+        assert start(made.send(value)) == ("value", None)
+    assert made.send_nowait("d")
+    assert made.transport.written == []
+    assert len(loop.soon) == 1
+    loop.turn()
+    assert made.transport.written == [b"\x81\x01a\x81\x01b\x82\x01c\x81\x01d"]
+    loop.turn()
+    made._flush()
+    assert len(made.transport.written) == 1
+    # What is not a simple message is somebody else's; so is what cannot be encoded.
+    for message, kind in [(5, None), (bytearray(b"x"), None), ("x", False), ("\ud800", None)]:
+        assert start(made.send(message, text=kind)) == ("value", None)
+        assert made.log.pop() == (message, kind)
+    made._fragments = object()
+    start(made.send("x"))
+    made.send_nowait("y")
+    assert made.log == [("x", None), "y"]
+    made._fragments = None
+    made._writable = False
+    start(made.send("z"))
+    assert made.log.pop() == ("z", None)
+    assert made.send_nowait("w") is False
+    loop.turn()
+    assert made.transport.written[1:] == [b"\x81\x01w"]
+
+
+def test_much_is_written_at_once(impl: Any) -> None:
+    loop = Loop()
+    made = endpoint(impl, loop)
+    for _ in range(3):
+        made.send_nowait(b"x" * 30_000)
+    assert made.log == [[30_004, 30_004, 30_004]]
+    made.send_nowait(b"x" * 70_000)
+    assert len(made.transport.written) == 1
+    with pytest.raises(UnicodeEncodeError):
+        made.send_nowait("\ud800")
+    with pytest.raises(TypeError):
+        made.send()
+    with pytest.raises(TypeError):
+        made.send("a", other=1)
+
+
+def test_in(impl: Any) -> None:
+    made = endpoint(impl, Loop())
+    feed(made, text("a") + text("b"))
+    assert made._waiting == 2
+    assert start(made.recv()) == ("value", "a")
+    assert start(made.recv(decode=False)) == ("value", ("b", False))
+    assert made._waiting == 0
+    feed(made, text("c") + text("ping", 9) + text("d"))
+    assert [type(event).__name__ for event in made.log] == ["Ping"]
+    assert made.transport.written == [b"\x8a\x04ping"]
+    assert [start(made.__anext__()) for _ in range(2)] == [("value", "c"), ("value", "d")]
+    made._ended = True
+    with pytest.raises(StopAsyncIteration):
+        start(made.__anext__())
+    with pytest.raises(EOFError):
+        start(made.recv())
+
+
+def test_reading_pauses(impl: Any) -> None:
+    made = endpoint(impl, Loop(), high=3, low=1)
+    feed(made, text("x") * 3)
+    assert (made.log, made._reading) == ([], True)
+    feed(made, text("y") * 2)
+    assert (made.log, made._reading) == (["pause"], False)
+    for _ in range(3):
+        start(made.recv())
+    assert made.log == ["pause"]
+    start(made.recv())
+    assert (made.log, made._reading) == (["pause", "resume"], True)
+
+
+def test_waiting(impl: Any) -> None:
+    made = endpoint(impl, Loop())
+    made.send_nowait("before")
+    receiving = made.recv()
+    kind, future = start(receiving)
+    assert kind == "waits"
+    assert asyncio.isfuture(future)
+    assert asyncio.iscoroutine(receiving)
+    assert made.transport.written == [b"\x81\x06before"]
+    with pytest.raises(RuntimeError, match="cannot receive"):
+        start(made.recv())
+    # Woken for nothing, it waits on.
+    assert start(receiving) == ("waits", future)
+    feed(made, text("a"))
+    assert start(receiving) == ("value", "a")
+    with pytest.raises(RuntimeError) as caught:
+        start(receiving)
+    assert str(caught.value) == "cannot reuse already awaited recv()"
+    for end in ("throw", "close", "forget"):
+        receiving = made.recv()
+        start(receiving)
+        if end == "throw":
+            with pytest.raises(ZeroDivisionError):
+                receiving.throw(ZeroDivisionError())
+        elif end == "close":
+            receiving.close()
+        del receiving
+        feed(made, text(end))
+        assert start(made.recv()) == ("value", end)
+
+
+def test_callbacks(impl: Any) -> None:
+    got: list[Any] = []
+
+    def on_message(ws: Any, message: Any) -> None:
+        got.append(message)
+        if message == "bad":
+            raise ZeroDivisionError
+        ws.send_nowait(message)
+
+    made = endpoint(impl, Loop(), on_message=on_message)
+    feed(made, text("a") + text("b"))
+    assert got == ["a", "b"]
+    assert made.transport.written == [b"\x81\x01a\x81\x01b"]
+    # A pong goes before what is sent next, which is for who knows pongs.
+    feed(made, text("c") + text("p", 9))
+    assert made.log[0] == "c"
+    assert made.transport.written[1:] == [b"\x8a\x01p"]
+    with pytest.raises(RuntimeError, match="cannot receive"):
+        start(made.recv())
+    feed(made, text("bad") + text("after"))
+    assert got == ["a", "b", "c", "bad"]
+    assert made.log[-1] == "failed"
+
+
+def test_a_task_goes_on_inside_the_callback(impl: Any) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        made = endpoint(impl, loop)
+        log: list[Any] = []
+
+        async def receive() -> None:
+            while True:
+                log.append(await made.recv())
+                await made.send(log[-1])
+
+        task = asyncio.create_task(receive())
+        await asyncio.sleep(0)
+
+        def arrive() -> None:
+            feed(made, text("a") + text("b"))
+            log.append(list(made.transport.written))
+
+        loop.call_soon(arrive)
+        await asyncio.sleep(0)
+        # The task was resumed, and what it sent was written, before the callback went on.
+        assert log == ["a", "b", [b"\x81\x01a\x81\x01b"]]
+        # From inside a task it cannot be: that one comes first.
+        feed(made, text("c"))
+        assert log[-1] != "c"
+        await asyncio.sleep(0)
+        assert log[-1] == "c"
+        task.cancel("why")
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await task
+        assert sys.version_info < (3, 11) or caught.value.args == ("why",)
+        assert not made._receiving
+
+    run(main())

@@ -1,0 +1,449 @@
+# An endpoint on an event loop (wsfast.asyncio): messages from the protocol to the task that waits, and back.
+
+cdef extern from *:
+    """
+    /* Ends an await with a value, as a coroutine's return does. A tuple is not to be taken for arguments. */
+    static void wsf_stop_iteration(PyObject *value) {
+        if (!PyTuple_Check(value) && !PyExceptionInstance_Check(value)) {
+            PyErr_SetObject(PyExc_StopIteration, value);
+            return;
+        }
+        PyObject *stop = PyObject_CallFunctionObjArgs(PyExc_StopIteration, value, NULL);
+        if (stop != NULL) {
+            PyErr_SetObject(PyExc_StopIteration, stop);
+            Py_DECREF(stop);
+        }
+    }
+    """
+    void wsf_stop_iteration(object value) noexcept
+
+cdef extern from "_endpoint.h":
+    PyMethodDef *wsf_endpoint_methods
+    Py_ssize_t ALONE "WSF_ALONE"
+    int wsf_add_methods(object type, PyMethodDef *methods) except -1
+    Py_ssize_t Py_REFCNT(object value) noexcept
+
+cdef extern from "Python.h":
+    int PyContext_Enter(object context) except -1
+    int PyContext_Exit(object context) except -1
+    int PyList_SetItem(object target, Py_ssize_t i, PyObject *item) except -1
+    void Py_INCREF_ "Py_INCREF"(PyObject *value) noexcept
+    PyObject *Py_None_ "Py_None"
+
+
+@cython.final
+cdef class _Done:
+    """An await that is over at once, of ``None``. It has what asyncio asks of a coroutine."""
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        raise StopIteration
+
+    def send(self, value):
+        raise StopIteration
+
+    def throw(self, kind, value=None, trace=None):
+        raise (kind if value is None else value)
+
+    def close(self):
+        """Do nothing: there is nothing under way."""
+
+
+_DONE = _Done()
+
+
+@cython.final
+cdef class Wakeup:
+    """One task awaits it, again and again; wake() resumes that task at once.
+
+    In full: help(wsfast._fallback.Wakeup).
+    """
+
+    cdef object loop
+    cdef object current_task
+    cdef object callback
+    cdef object context
+    cdef object cancelled
+    cdef public object _asyncio_future_blocking
+
+    def __init__(self, loop, current_task):
+        self.loop = loop
+        self.current_task = current_task
+        self._asyncio_future_blocking = False
+
+    def wake(self):
+        """Let the task go on, if one waits."""
+        self.resume()
+
+    cdef int resume(self) except -1:
+        callback, context = self.callback, self.context
+        if callback is None:
+            return 0
+        self.callback = self.context = None
+        if self.current_task(self.loop) is not None:
+            # Somebody calls the protocol from a task: the one that waits has to wait for its turn.
+            self.loop.call_soon(callback, self, context=context)
+            return 0
+        PyContext_Enter(context)
+        try:
+            callback(self)
+        finally:
+            PyContext_Exit(context)
+        return 0
+
+    def get_loop(self):
+        """Return the event loop that the task is to run on."""
+        return self.loop
+
+    def add_done_callback(self, callback, *, context):
+        """Remember how to resume the task."""
+        self.callback = callback
+        self.context = context
+        self.cancelled = None
+
+    def result(self):
+        """Raise CancelledError if the task was cancelled."""
+        cancelled, self.cancelled = self.cancelled, None
+        if cancelled is not None:
+            from asyncio import CancelledError
+
+            raise CancelledError(*cancelled)
+
+    def cancel(self, msg=None):
+        """Have the task resumed with CancelledError."""
+        callback, context = self.callback, self.context
+        if callback is None:
+            return False
+        self.callback = self.context = None
+        self.cancelled = () if msg is None else (msg,)
+        self.loop.call_soon(callback, self, context=context)
+        return True
+
+
+cdef enum:
+    NEW
+    WAITING
+    OVER
+
+
+@cython.final
+cdef class _Receive:
+    """What recv() and an iteration await. It has what asyncio asks of a coroutine."""
+
+    cdef Endpoint endpoint
+    cdef object decode
+    cdef int state
+    cdef bint iterating
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        message = self.step()
+        if message is None:
+            return self.endpoint.wakeup
+        # In this one method of a class Cython raises nothing more than what is raised already.
+        wsf_stop_iteration(message)
+        raise StopIteration
+
+    def send(self, value):
+        message = self.step()
+        if message is None:
+            return self.endpoint.wakeup
+        raise StopIteration(message)
+
+    cdef object step(self):
+        """Return the message, or None while there is none: then the endpoint's Wakeup is to be awaited."""
+        cdef Endpoint endpoint = self.endpoint
+        cdef int state = self.state
+        if state == NEW:
+            if endpoint._receiving or endpoint._on_message is not None:
+                self.end()
+                raise endpoint._cannot_receive()
+        elif state == WAITING:
+            endpoint._receiving = False
+        else:
+            raise RuntimeError("cannot reuse already awaited recv()")
+        message = endpoint.pop()
+        if message is not None:
+            self.end()
+            return message if self.decode is None else endpoint._as_wanted(message, self.decode)
+        if endpoint._ended:
+            self.end()
+            raise endpoint._end(self.iterating)
+        if state == NEW and PyList_GET_SIZE(endpoint.out):
+            # What was sent before is not left for the end of the turn.
+            endpoint.flush()
+        self.state = WAITING
+        endpoint._receiving = True
+        endpoint.wakeup._asyncio_future_blocking = True
+        return None
+
+    cdef inline int end(self) except -1:
+        self.state = OVER
+        self.endpoint = None
+        return 0
+
+    def throw(self, kind, value=None, trace=None):
+        self.close()
+        if trace is not None:
+            value = (kind() if value is None else value).with_traceback(trace)
+        raise (kind if value is None else value)
+
+    def close(self):
+        """Stop waiting."""
+        if self.state == WAITING:
+            self.endpoint._receiving = False
+        self.end()
+
+    def __dealloc__(self):
+        if self.state == WAITING and self.endpoint is not None:
+            self.endpoint._receiving = False
+
+
+cdef class Endpoint:
+    """The paths of an endpoint that nearly all traffic takes.
+
+    In full: help(wsfast._fallback.Endpoint).
+    """
+
+    cdef Channel ws
+    cdef list queue
+    cdef Py_ssize_t head
+    cdef Py_ssize_t high, low
+    cdef list out
+    cdef Py_ssize_t out_size
+    cdef bint corked, flush_due
+    cdef Wakeup wakeup
+    cdef object done
+    # What recv() returned last: it is used again.
+    cdef _Receive spare
+    cdef public object loop
+    cdef public object transport
+    cdef public object _on_message
+    # Who waits for the end of a message in fragments.
+    cdef public object _fragments
+    cdef public bint _writable
+    cdef public bint _reading
+    cdef public bint _receiving
+    cdef public bint _ended
+
+    def _begin(self, Channel ws not None, loop, current_task, Py_ssize_t high, Py_ssize_t low, on_message):
+        self.ws = ws
+        self.loop = loop
+        self.wakeup = Wakeup(loop, current_task)
+        self.high = high
+        self.low = low
+        self.done = _DONE
+        self._on_message = on_message
+        self.queue = []
+        self.out = []
+        self._writable = self._reading = True
+
+    @property
+    def _ws(self):
+        return self.ws
+
+    @property
+    def _waiting(self):
+        """How many messages wait to be received."""
+        return PyList_GET_SIZE(self.queue) - self.head
+
+    # ---- In ------------------------------------------------------------------------------------
+
+    def get_buffer(self, sizehint):
+        """Return memory to read into (asyncio.BufferedProtocol)."""
+        return self.ws.get_buffer(sizehint)
+
+    def buffer_updated(self, nbytes):
+        """Take what was read into that memory."""
+        self.corked = True
+        try:
+            events = self.ws.buffer_updated(nbytes)
+            if PyList_GET_SIZE(events):
+                self.deliver(<list>events)
+        finally:
+            self.corked = False
+            if PyList_GET_SIZE(self.out) or self.ws._due:
+                self.flush()
+
+    def _deliver(self, list events not None):
+        """Hand messages on, and react to everything else."""
+        self.deliver(events)
+
+    cdef int deliver(self, list events) except -1:
+        cdef Py_ssize_t i, n = PyList_GET_SIZE(events)
+        cdef bint mixed = False
+        if self._on_message is not None:
+            return self.call_back(events)
+        for i in range(n):
+            if not is_message(PyList_GET_ITEM(events, i)):
+                mixed = True
+                break
+        if mixed:
+            for event in events:
+                if is_message(<PyObject *>event):
+                    self.queue.append(event)
+                else:
+                    self._react(event)
+        elif self.head == PyList_GET_SIZE(self.queue):
+            self.queue = events
+            self.head = 0
+        else:
+            self.queue += events
+        if self.wakeup.callback is not None:
+            self.wakeup.resume()
+        if PyList_GET_SIZE(self.queue) - self.head > self.high and self._reading and not self._ended:
+            self._reading = False
+            self._pause_reading()
+        return 0
+
+    cdef int call_back(self, list events) except -1:
+        on_message = self._on_message
+        for event in events:
+            if not is_message(<PyObject *>event):
+                self._react(event)
+                continue
+            try:
+                on_message(self, event)
+            except Exception:
+                self._callback_failed()
+                return 0
+        return 0
+
+    cdef object pop(self):
+        """Return the next message, or None."""
+        cdef Py_ssize_t head = self.head
+        if head == PyList_GET_SIZE(self.queue):
+            return None
+        message = <object>PyList_GET_ITEM(self.queue, head)
+        head += 1
+        if head == PyList_GET_SIZE(self.queue):
+            self.queue.clear()
+            head = 0
+        else:
+            Py_INCREF_(Py_None_)
+            PyList_SetItem(self.queue, head - 1, Py_None_)
+        self.head = head
+        if not self._reading and PyList_GET_SIZE(self.queue) - head <= self.low:
+            self._reading = True
+            self._resume_reading()
+        return message
+
+    def __aiter__(self):
+        return self
+
+    def __anext__(self):
+        return self.receive(None, True)
+
+    cdef _Receive receive(self, object decode, bint iterating):
+        cdef _Receive made = self.spare
+        if made is not None and made.state == OVER and Py_REFCNT(made) == ALONE:
+            # Nobody else has it any more.
+            made.state = NEW
+        else:
+            made = self.spare = _Receive.__new__(_Receive)
+        made.endpoint = self
+        made.decode = decode
+        made.iterating = iterating
+        return made
+
+    # ---- Out -----------------------------------------------------------------------------------
+
+    cdef object send_message(self, object message, object text):
+        if text is None and self._writable and self._fragments is None and self.ws._sending:
+            try:
+                frame = self.encoded(message)
+            except Exception:
+                frame = None  # what cannot be sent is told where it is awaited
+            if frame is not None:
+                self.put(frame)
+                return self.done if self._writable else self._drain()
+        return self._send_otherwise(message, text)
+
+    def send_nowait(self, message, /):
+        """Send a message without waiting."""
+        frame = self.encoded(message) if self._fragments is None and self.ws._sending else None
+        if frame is None:
+            self._send_nowait_otherwise(message)
+        else:
+            self.put(frame)
+        return self._writable
+
+    cdef object encoded(self, object message):
+        """Return the frame of a message of the usual kinds, or None for another."""
+        if PyUnicode_CheckExact(<PyObject *>message):
+            return self.ws.text_out(<str>message, True, None)
+        if PyBytes_CheckExact(message):
+            return self.ws.binary_out(message, True, None)
+        return None
+
+    cdef int put(self, object frame) except -1:
+        PyList_Append(self.out, frame)
+        self.out_size += PyBytes_GET_SIZE(frame)
+        if self.out_size >= FLUSH_AT:
+            self.flush()
+        elif not (self.corked or self.flush_due):
+            self.flush_due = True
+            self.loop.call_soon(self._flush_in_turn)
+        return 0
+
+    def _put(self, bytes frame not None):
+        """Write a frame with the others of this turn."""
+        self.put(frame)
+
+    def _flush_in_turn(self):
+        self.flush_due = False
+        if PyList_GET_SIZE(self.out):
+            self.flush()
+
+    def _flush(self):
+        """Write what was sent."""
+        self.flush()
+
+    cdef int flush(self) except -1:
+        cdef list out = self.out
+        cdef Py_ssize_t size = self.out_size
+        if self.ws._due:
+            PyList_Append(out, self.ws.data_to_send())
+        if PyList_GET_SIZE(out) == 0:
+            return 0
+        self.out = []
+        self.out_size = 0
+        if self.transport is None:
+            return 0
+        if PyList_GET_SIZE(out) == 1:
+            self.transport.write(<object>PyList_GET_ITEM(out, 0))
+        elif size < FLUSH_AT:
+            self.transport.write(b"".join(out))
+        else:
+            self._write_long(out)
+        return 0
+
+
+cdef object send "wsf_send"(object endpoint, object message, object text):
+    return (<Endpoint>endpoint).send_message(message, text)
+
+
+cdef object recv "wsf_recv"(object endpoint, object decode):
+    return (<Endpoint>endpoint).receive(decode, False)
+
+
+wsf_add_methods(Endpoint, wsf_endpoint_methods)
+
+
+cdef enum:
+    # Frames of one turn of the event loop are written together, but no more bytes than this.
+    FLUSH_AT = 1 << 16
+
+
+cdef inline bint is_message(PyObject *event) noexcept:
+    return PyUnicode_CheckExact(event) or PyBytes_CheckExact(<object>event)

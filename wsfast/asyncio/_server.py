@@ -1,0 +1,441 @@
+"""A WebSocket server on asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import http
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
+from re import Pattern
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..connection import Connection as SansIO
+from ..connection import State
+from ..deflate import Deflate
+from ..events import Rejected, Request
+from ._connection import Connection
+from ._errors import ConnectionClosed
+from ._transports import maker
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from ..headers import HeadersLike
+
+    Handler = Callable[["ServerConnection"], Awaitable[object]]
+    OnMessage = Callable[["ServerConnection", str | bytes], object]
+    Logger = logging.Logger | logging.LoggerAdapter[Any]
+
+__all__ = ["Answer", "Server", "ServerConnection", "serve"]
+
+_SERVER_HEADER = "wsfast"
+
+
+class Answer(NamedTuple):
+    """An HTTP response that takes the place of a WebSocket connection; ``process_request`` returns it."""
+
+    status: int
+    headers: HeadersLike = ()
+    body: str | bytes = b""
+
+
+class ServerConnection(Connection):
+    """A connection to a client.
+
+    Attributes:
+        server: the :class:`Server` that took it.
+
+    """
+
+    __slots__ = ("_open_timer", "_options", "server")
+
+    request: Request
+
+    def __init__(self, ws: SansIO, server: Server, **options: Any) -> None:
+        super().__init__(ws, **options)
+        self.server = server
+        self._options = server._options
+        self._open_timer: asyncio.TimerHandle | None = None
+
+    def respond(self, status: int, text: str = "", headers: HeadersLike = ()) -> Answer:
+        """Make a response for ``process_request`` to return: plain text, unless ``headers`` say else."""
+        return Answer(status, headers, text or f"{http.HTTPStatus(status).phrase}\n")
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.server._connections.add(self)
+        timeout = self._options.open_timeout
+        if timeout is not None:
+            self._open_timer = self.loop.call_later(timeout, self._too_slow)
+
+    def _too_slow(self) -> None:
+        """Give up on a client that has not finished its request."""
+        self._open_timer = None
+        self.logger.info("opening handshake timed out")
+        self.transport.abort()
+
+    def _on_handshake(self, event: Any) -> None:
+        if isinstance(event, Rejected):
+            # The answer is sent already.
+            if event.error is not None:
+                self.logger.info("opening handshake failed: %s", event.error)
+            self._end_handshake()
+            return
+        if self.server._closing:
+            self._reject(503, (), "the server is shutting down\n")
+        elif self._options.process_request is None and self._options.select_subprotocol is None:
+            self._accept(self._options.headers)
+        else:
+            self._start(self._decide(event))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine that the server waits for when it is closed."""
+        tasks = self.server._tasks
+        task = self.loop.create_task(work)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    async def _decide(self, request: Request) -> None:
+        """Ask the application what to do with a request."""
+        options = self._options
+        try:
+            answer = None
+            if options.process_request is not None:
+                answer = options.process_request(self, request)
+                if inspect.isawaitable(answer):
+                    answer = await answer
+            if self._ws.state is not State.CONNECTING or self._lost.done():
+                return
+            if answer is not None:
+                self._reject(*answer)
+                return
+            if options.select_subprotocol is None:
+                self._accept(options.headers)
+            else:
+                chosen = options.select_subprotocol(self, request.subprotocols)
+                self._accept(options.headers, subprotocol=chosen)
+        except Exception:
+            self.logger.exception("opening handshake failed")
+            if self._ws.state is State.CONNECTING and not self._lost.done():
+                self._reject(500, (), "Failed to open a WebSocket connection.\n")
+
+    def _accept(self, headers: HeadersLike, **chosen: Any) -> None:
+        self._stop_open_timer()
+        self._put(self._ws.accept(headers=headers, **chosen))
+        self._opened()
+        if self._options.on_connect is not None and not self._told(self._options.on_connect):
+            self._fail(1011, "internal error")
+            return
+        if self._options.handler is not None:
+            self._start(self._handle(self._options.handler))
+        # What came behind the request.
+        events = self._ws.receive_data(b"")
+        if events:
+            self._deliver(events)
+
+    def _reject(self, status: int, headers: HeadersLike = (), body: str | bytes = b"") -> None:
+        self._put(self._ws.reject(status, headers, body))
+        self._end_handshake()
+
+    def _end_handshake(self) -> None:
+        """Close the transport when what was sent is gone."""
+        self._stop_open_timer()
+        self._flush()
+        self.transport.close()
+        self._after_close()
+
+    def _stop_open_timer(self) -> None:
+        if self._open_timer is not None:
+            self._open_timer.cancel()
+            self._open_timer = None
+
+    async def _handle(self, handler: Handler) -> None:
+        """Run the application, and close the connection when it is done."""
+        try:
+            await handler(self)
+        except ConnectionClosed:
+            # It need not be interested in how the connection ends.
+            await self.close()
+        except Exception:
+            self.logger.exception("connection handler failed")
+            await self.close(1011)
+        except asyncio.CancelledError:
+            if self._ws.state is State.OPEN:
+                self._begin_closing(1001, "")
+            raise
+        else:
+            await self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        was_open = self._ws.response is not None
+        super().connection_lost(exc)
+        self._stop_open_timer()
+        self.server._connections.discard(self)
+        if was_open and self._options.on_close is not None:
+            self._told(self._options.on_close)
+
+    def _told(self, callback: Callable[[ServerConnection], object]) -> bool:
+        """Call a callback; whether it went well."""
+        try:
+            callback(self)
+        except Exception:
+            name = getattr(callback, "__qualname__", repr(callback))
+            self.logger.exception("%s failed", name)
+            return False
+        return True
+
+
+class _Options(NamedTuple):
+    """What the connections of a server have in common."""
+
+    handler: Handler | None
+    on_connect: Callable[[ServerConnection], object] | None
+    on_close: Callable[[ServerConnection], object] | None
+    process_request: Callable[[ServerConnection, Request], Any] | None
+    select_subprotocol: Callable[[ServerConnection, Sequence[str]], str | None] | None
+    headers: HeadersLike
+    open_timeout: float | None
+
+
+class Server:
+    """A running server; :func:`serve` makes it.
+
+    As a context manager, it is closed at the end.
+
+    Attributes:
+        connections: those that are open.
+        sockets: those it listens at.
+
+    """
+
+    def __init__(self, options: _Options, make: Callable[[Server], ServerConnection]) -> None:
+        self._options = options
+        self._make = make
+        self._server: asyncio.Server | None = None
+        # All of them, also those whose handshake is under way.
+        self._connections: set[ServerConnection] = set()
+        # What their handlers run in.
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._ending: asyncio.Future[None] = self._loop.create_future()
+
+    @property
+    def connections(self) -> set[ServerConnection]:
+        return {each for each in self._connections if each.state is State.OPEN}
+
+    @property
+    def sockets(self) -> tuple[Any, ...]:
+        return () if self._server is None else tuple(self._server.sockets)
+
+    def is_serving(self) -> bool:
+        """Tell whether it takes connections."""
+        return self._server is not None and self._server.is_serving()
+
+    async def start_serving(self) -> None:
+        """Take connections, after ``serve(..., start_serving=False)``."""
+        if self._server is not None:
+            await self._server.start_serving()
+
+    async def serve_forever(self) -> None:
+        """Take connections until the server is closed, or this is cancelled, which closes it."""
+        await self.start_serving()
+        try:
+            await asyncio.shield(self._ending)
+        finally:
+            self.close()
+            await self.wait_closed()
+
+    def close(self, close_connections: bool = True, code: int = 1001, reason: str = "") -> None:
+        """Stop taking connections, and close those that are open; :meth:`wait_closed` waits for it.
+
+        Args:
+            close_connections: ``False`` leaves those that are open to end by themselves.
+            code: for their close frames, 1001 ("going away") by default.
+            reason: for people.
+
+        """
+        if self._closing is None:
+            if self._server is not None:
+                self._server.close()
+            self._ending.set_result(None)
+            self._closing = self._loop.create_task(self._close(close_connections, code, reason))
+
+    async def _close(self, close_connections: bool, code: int, reason: str) -> None:
+        for connection in list(self._connections):
+            if connection.state is State.CONNECTING:
+                connection.transport.abort()
+            elif close_connections and connection.state is State.OPEN:
+                connection._begin_closing(code, reason)
+        for connection in list(self._connections):
+            await connection.wait_closed()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def wait_closed(self) -> None:
+        """Wait until the server and its connections are closed, and their handlers done."""
+        if self._closing is not None:
+            await asyncio.shield(self._closing)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+        await self.wait_closed()
+
+
+class serve:
+    """Serve WebSocket connections.
+
+    ``async with serve(handler, host, port) as server: ...`` or ``server = await serve(...)``.
+
+    Args:
+        handler: a coroutine function that gets each :class:`ServerConnection`, which is closed when it
+            returns. ``None`` if ``on_message`` is given.
+        host, port: where to listen, as ``loop.create_server()`` takes them.
+        on_message: is called with the connection and each message that arrives, instead of a handler
+            that receives them: no task is needed for a connection. It must not wait; it sends by
+            :meth:`~Connection.send_nowait`. An exception from it closes the connection with 1011.
+        on_connect, on_close: are called with each connection when it is open, and when it has ended.
+        origins: those allowed, as :class:`wsfast.Connection` takes them; all by default. List them where
+            cookies authorize (RFC 6455 §10.2).
+        subprotocols: those supported, best first; the first that the client offers, too, is chosen.
+        select_subprotocol: chooses instead: gets the connection and what the client offers, and returns
+            one of that, or ``None``.
+        compression: ``"deflate"``, ``None``, or a :class:`wsfast.Deflate`.
+        process_request: gets the connection and its :class:`~wsfast.Request`; ``None`` goes on with the
+            handshake, ``connection.respond(status, text)`` answers with that. It may be a coroutine
+            function.
+        additional_headers: fields to add to each answer.
+        server_header: the Server field; ``None`` for none.
+        open_timeout: seconds for the opening handshake.
+        ping_interval: seconds between pings; ``None`` for no pings.
+        ping_timeout: seconds to wait for the pong, after which the connection is failed with 1011.
+        close_timeout: seconds for the closing handshake.
+        max_size: limit on a message, in bytes, before and after decompression; ``None`` for no limit.
+        max_queue: how many messages may wait to be received before reading stops, and, in a pair, down
+            to how many it stays so.
+        write_limit: how many bytes may wait to be sent before ``send()`` waits; the transport's high
+            mark, or a pair with the low one.
+        logger: takes what goes wrong in handlers; ``logging.getLogger("wsfast.asyncio")`` by default.
+        create_connection: a subclass of :class:`ServerConnection` to use.
+        options: further ones for ``loop.create_server()``: ``ssl``, ``sock``, ``backlog``,
+            ``reuse_port``, ...; or ``unix=True`` with ``path`` for a Unix socket.
+
+    Raises:
+        OSError: it cannot listen there.
+        TypeError: an argument of a wrong type, or neither or both of ``handler`` and ``on_message``.
+
+    """
+
+    def __init__(
+        self,
+        handler: Handler | None = None,
+        host: str | Sequence[str] | None = None,
+        port: int | None = None,
+        *,
+        on_message: OnMessage | None = None,
+        on_connect: Callable[[ServerConnection], object] | None = None,
+        on_close: Callable[[ServerConnection], object] | None = None,
+        origins: Sequence[str | Pattern[str] | None] | None = None,
+        subprotocols: Sequence[str] | None = None,
+        select_subprotocol: Callable[[ServerConnection, Sequence[str]], str | None] | None = None,
+        compression: str | Deflate | None = "deflate",
+        process_request: Callable[[ServerConnection, Request], Any] | None = None,
+        additional_headers: HeadersLike = (),
+        server_header: str | None = _SERVER_HEADER,
+        open_timeout: float | None = 10,
+        ping_interval: float | None = 20,
+        ping_timeout: float | None = 20,
+        close_timeout: float | None = 10,
+        max_size: int | None = 1 << 20,
+        max_queue: int | tuple[int | None, int | None] | None = 16,
+        write_limit: int | tuple[int, int | None] = 32768,
+        logger: Logger | None = None,
+        create_connection: type[ServerConnection] | None = None,
+        unix: bool = False,
+        **options: Any,
+    ) -> None:
+        if (handler is None) is (on_message is None):
+            raise TypeError("serve() needs a handler or on_message, and not both")
+        headers = [*pairs(additional_headers)]
+        if server_header is not None:
+            headers.append(("Server", server_header))
+        self._common = _Options(
+            handler, on_connect, on_close, process_request, select_subprotocol, headers, open_timeout
+        )
+        self._sans_io: dict[str, Any] = {
+            "subprotocols": () if subprotocols is None else subprotocols,
+            "origins": origins,
+            "compression": deflate_of(compression),
+            "max_size": max_size,
+        }
+        self._endpoint = {
+            "ping_interval": ping_interval,
+            "ping_timeout": ping_timeout,
+            "close_timeout": close_timeout,
+            "max_queue": max_queue,
+            "write_limit": write_limit,
+            "on_message": on_message,
+            "logger": logger or logging.getLogger("wsfast.asyncio"),
+        }
+        self._class = create_connection or ServerConnection
+        self._unix = unix
+        self._host, self._port = host, port
+        self._listening = options
+        # What is wrong with the arguments is said at once, not to the first client.
+        SansIO("server", **self._sans_io)
+        self._server: Server | None = None
+
+    def __await__(self) -> Generator[Any, None, Server]:
+        return self._start().__await__()
+
+    async def _start(self) -> Server:
+        loop = asyncio.get_running_loop()
+        options = {**self._endpoint, "loop": loop}
+
+        def make(server: Server) -> ServerConnection:
+            return self._class(SansIO("server", **self._sans_io), server, **options)
+
+        server = Server(self._common, make)
+        if self._unix:
+            listening = await maker(loop, "create_unix_server")(lambda: make(server), **self._listening)
+        else:
+            listening = await maker(loop, "create_server")(
+                lambda: make(server), self._host, self._port, **self._listening
+            )
+        server._server = listening
+        return server
+
+    async def __aenter__(self) -> Server:
+        self._server = await self
+        return self._server
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+
+    async def serve_forever(self) -> None:
+        """Serve until this is cancelled."""
+        await (await self).serve_forever()
+
+
+def deflate_of(compression: str | Deflate | None) -> Deflate | None:
+    """Return what an endpoint's ``compression`` means."""
+    if compression is None or isinstance(compression, Deflate):
+        return compression
+    if compression == "deflate":
+        return Deflate()
+    raise ValueError(f"compression must be 'deflate', None or a wsfast.Deflate, not {compression!r}")
+
+
+def pairs(headers: Any) -> Iterable[tuple[str, str]]:
+    found: Iterable[tuple[str, str]] = headers.items() if hasattr(headers, "items") else headers
+    return found
