@@ -217,7 +217,7 @@ def test_prepared_arguments() -> None:
     assert message.data == b"abc"
     assert wsfast.Connection.established("server").send_prepared(message) == b"\x82\x03abc"
     for data in (None, 3, ["x"]):
-        with pytest.raises(TypeError, match=r"^payload must be a str or a bytes-like object, not "):
+        with pytest.raises(TypeError, match=r"^data must be a str or a bytes-like object, not "):
             PreparedMessage(data)  # type: ignore[arg-type]
     with pytest.raises(UnicodeEncodeError):
         PreparedMessage("\ud800")

@@ -289,13 +289,16 @@ def test_others_have_their_turn() -> None:
 
         ticking = asyncio.ensure_future(tick())
         near, far = socket.socketpair()
+        for end, option in ((near, socket.SO_RCVBUF), (far, socket.SO_SNDBUF)):
+            end.setsockopt(socket.SOL_SOCKET, option, 2 * len(stream))
         connection = connect(near)
         with far:
-            loop = asyncio.ensure_future(connection._receive_frame_loop())
-            await asyncio.get_running_loop().run_in_executor(None, far.sendall, stream)
+            # All of it is there before the first is read.
+            far.settimeout(10)
+            far.sendall(stream)
             far.shutdown(socket.SHUT_WR)
             before = seen
-            await loop
+            await connection._receive_frame_loop()
             ticking.cancel()
             connection.stream.close()
             return seen - before
