@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import Close, Connection, Deflate, Request
-from .hosts import PROGRAMS, Program, text
+from .hosts import BUFFER, PROGRAMS, Program, text
 
 __all__ = ["SIZES", "TRAFFIC", "available", "measure", "measure_all"]
 
@@ -49,6 +49,8 @@ class _Peer:
         self.socket = connected
         self.socket.settimeout(_TIMEOUT)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
         options = Deflate() if compress else None
         if role == "client":
             self.connection = Connection(role, "ws://127.0.0.1/", compression=options)
@@ -271,7 +273,7 @@ def measure(
                         what = f"{program.title}, {traffic} {size} B{', compressed' if compress else ''}"
                         progress(f"{what}: warming up")
                         message = text(size)
-                        small = max(2, 20_000 // size)
+                        small = max(30, 20_000 // size)
                         each = max(peer.timed(traffic, message, small) for peer in both)
                         count = max(3, min(20_000, int(budget / max(each, 1e-6))))
                         times: list[list[float]] = [[], []]

@@ -18,7 +18,12 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
-__all__ = ["PROGRAMS", "Program", "Script", "text"]
+__all__ = ["BUFFER", "PROGRAMS", "Program", "Script", "text"]
+
+
+#: For each end's buffers in the system, in bytes: left alone they grow as it happens, and a long message is
+#: written by one call or by several.
+BUFFER = 1 << 18
 
 
 class Program(NamedTuple):
