@@ -222,3 +222,42 @@ def test_a_slow_reader_is_not_flooded() -> None:
 
     install("tornado")
     run(main())
+
+
+@pytest.mark.parametrize("close", [False, True], ids=["end", "close frame and end"])
+@pytest.mark.parametrize("compress", [False, True])
+def test_messages_before_the_end_of_the_stream(close: bool, compress: bool) -> None:
+    """They come together, and are answered by a coroutine, one after the other."""
+    ends: list[Any] = []
+
+    class Handler(LaterEcho):
+        def on_close(self) -> None:
+            ends.append(self.close_code)
+
+    async def main() -> bytes:
+        server = HTTPServer(Application([("/", Handler)]))
+        listener, port = bind_unused_port(address="127.0.0.1")
+        server.add_socket(listener)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        client = wsfast.Connection(
+            "client", "ws://127.0.0.1/", compression=wsfast.Deflate() if compress else None
+        )
+        writer.write(client.data_to_send())
+        client.receive_data(await reader.readuntil(b"\r\n\r\n"))
+        for number in range(100):
+            writer.write(client.send_text(f"{number}" * (100 if number % 7 == 0 else 1)))
+        if close:
+            writer.write(client.close())
+        writer.write_eof()
+        events = client.receive_data(await asyncio.wait_for(reader.read(), 20))
+        writer.close()
+        server.stop()
+        await server.close_all_connections()
+        return b" ".join(str(event).encode() for event in events)
+
+    stock = asyncio.run(main())
+    assert stock.count(b"99") == 1
+    install("tornado")
+    assert asyncio.run(main()) == stock
+    assert counts("tornado").fast >= 100
+    assert ends == [1000 if close else None] * 2

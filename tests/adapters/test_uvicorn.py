@@ -431,7 +431,7 @@ def test_wrong_events(name: str) -> None:
 
 
 def test_reading_pauses_until_all_is_taken() -> None:
-    """Messages that nobody waits for stop reading at once; others when the next read finds them there."""
+    """Messages that nobody waits for stop reading at once; others unless the application takes them at once."""
 
     async def main() -> None:
         asked = asyncio.Event()
@@ -465,7 +465,7 @@ def test_reading_pauses_until_all_is_taken() -> None:
             states.append(transport.paused)  # somebody waits for one
         await asyncio.sleep(0.01)
         states.append(transport.paused)
-        assert states == [False, True, True, False, False, False, True, False]
+        assert states == [False, True, True, False, False, False, False, False]
         protocol.data_received(CLOSE)
         await asyncio.gather(*state.tasks)
         assert seen == ["a", "b", "c", "d", "e"]
@@ -495,6 +495,89 @@ async def serving(app: Any, **options: Any) -> AsyncIterator[tuple[str, uvicorn.
 
 async def echo_app(scope: Any, receive: Any, send: Any) -> None:
     await echo([], scope, receive, send)
+
+
+STOCK = "websockets-sansio"
+
+
+@pytest.mark.parametrize("end", ["close frame", "end of the stream"])
+def test_messages_before_the_end(end: str) -> None:
+    """An application that is slow gets to answer those that came before, as with uvicorn's own class."""
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (event := await receive())["type"] == "websocket.receive":
+            await asyncio.sleep(0.01)
+            await send({"type": "websocket.send", "text": event["text"]})
+
+    async def main(ws: Any) -> list[Any]:
+        async with serving(slow, ws=ws) as (uri, _):
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(uri.split("/")[2].split(":")[1]))
+            client = wsfast.Connection("client", uri)
+            writer.write(client.data_to_send())
+            client.receive_data(await reader.readuntil(b"\r\n\r\n"))
+            writer.write(b"".join(client.send_text(str(number)) for number in range(5)))
+            await asyncio.sleep(0.005)
+            if end == "close frame":
+                writer.write(client.close())
+            else:
+                writer.write_eof()
+            events = client.receive_data(await asyncio.wait_for(reader.read(), 10))
+            writer.close()
+            return events
+
+    stock, ours = asyncio.run(main(STOCK)), asyncio.run(main(OURS))
+    assert [event for event in ours if isinstance(event, str)][:4] == ["0", "1", "2", "3"]
+    assert [event for event in stock if isinstance(event, str)][:4] == ["0", "1", "2", "3"]
+    assert len(ours) >= len(stock)
+
+
+def test_fields_of_the_handshake_are_its_own() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        fields = [(b"Connection", b"close"), (b"upgrade", b"x"), (b"sec-websocket-accept", b"x")]
+        fields += [(b"content-length", b"5"), (b"X-Padded", b" padded\t")]
+        await send({"type": "websocket.accept", "headers": fields})
+        await receive()
+
+    async def main() -> None:
+        async with (
+            serving(app, ws=OURS) as (uri, _),
+            websockets.asyncio.client.connect(uri) as client,
+        ):
+            assert client.response is not None
+            headers = client.response.headers
+            assert headers["X-Padded"] == "padded"
+            assert headers.get_all("Connection") == ["Upgrade"]
+            assert "Content-Length" not in headers
+
+    asyncio.run(main())
+
+
+def test_sending_when_the_server_ends(caplog: pytest.LogCaptureFixture) -> None:
+    raised: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        assert (await receive())["code"] == 1012
+        try:
+            await send({"type": "websocket.send", "text": "bye"})
+        except BaseException as exc:
+            raised.append(type(exc).__name__)
+            raise
+
+    async def main(ws: Any) -> None:
+        async with serving(app, ws=ws) as (uri, server):
+            client = await websockets.asyncio.client.connect(uri)
+            server.should_exit = True
+            await client.wait_closed()
+
+    for ws in (STOCK, OURS):
+        asyncio.run(main(ws))
+    assert raised == ["ClientDisconnected"] * 2
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 @pytest.mark.parametrize("http", ["h11", "httptools"])

@@ -16,6 +16,7 @@ from types import CoroutineType
 from typing import Any
 
 from tornado import escape, websocket
+from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream, StreamClosedError
 
 from .. import rules
@@ -61,16 +62,17 @@ def bind(strict: bool) -> None:
 async def receive_frame_loop(self: Any) -> None:
     """Receive messages until the connection ends."""
     kind = type(self)
-    if any(getattr(kind, name) is not getattr(Protocol, name) for name in _READERS):
-        read = _receive_as_before(self)
-    else:
-        read = _Reader(self, _strict).run()
+    reader = None
+    if not any(getattr(kind, name) is not getattr(Protocol, name) for name in _READERS):
+        reader = _Reader(self, _strict)
     try:
-        await read
+        await (_receive_as_before(self) if reader is None else reader.run())
     except StreamClosedError:
         self._abort()
     finally:
         vars(self).pop("_read_bytes", None)
+        if reader is not None:
+            reader.watch(True)
         self.handler.on_ws_connection_close(self.close_code, self.close_reason)
 
 
@@ -152,6 +154,7 @@ class _Reader:
             inflate=inflate,
             overhead=_MESSAGE,
         )
+        self._watching = True
         proto._frame_compressed = False
         proto._read_bytes = self.read_bytes
 
@@ -174,16 +177,21 @@ class _Reader:
             _counts.fast += frames
             self._at = used
             proto._wire_bytes_in += used - start
+            left = len(entries)
             for (opcode, payload), size in entries:
+                left -= 1
                 if opcode < 8:
                     proto._message_bytes_in += size
                     handled = proto._run_callback(*_begin, proto.handler.on_message, payload)
                 else:
                     handled = proto._handle_message(opcode, bytes(payload))
                 if handled is not None:
+                    if left or self._at != len(self._chunk):
+                        self.watch(False)
                     await handled
                 if proto.client_terminated:
                     return
+            self.watch(True)
             if fault is not None:
                 self._fail(fault)
                 return
@@ -193,6 +201,25 @@ class _Reader:
                 await asyncio.sleep(0)
             elif used == start and not await self._fill():
                 work += _MESSAGE + await self._receive_otherwise()
+
+    def watch(self, whether: bool) -> None:
+        """Let the stream watch for the end of the connection, or not while there are frames before that.
+
+        It does so when nothing waits in its buffer, and closes both directions then. With the library, which
+        takes one frame at a time from there, the end comes behind all frames.
+        """
+        if self._watching is whether:
+            return
+        self._watching = whether
+        stream = self._stream
+        stream._read_buffer_size += -1 if whether else 1
+        if stream.closed():
+            return
+        if whether:
+            stream._maybe_add_error_listener()
+        elif stream._state is not None and stream._state & IOLoop.READ and not stream.reading():
+            stream._state &= ~IOLoop.READ
+            stream.io_loop.update_handler(stream.fileno(), stream._state)
 
     async def _fill(self) -> bool:
         """Wait until the next frame is there, or more of its header; tell whether it is worth waiting."""

@@ -15,6 +15,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Iterable
+from http.client import responses
 from typing import Any
 from urllib.parse import unquote
 
@@ -43,6 +44,8 @@ _HEAD_SIZE = 1 << 18
 _HEAD_FIELDS = 1024
 #: Fields of a response that the connection writes by itself.
 _OWN_FIELDS = frozenset({"connection", "content-length", "transfer-encoding"})
+# The same of the response that accepts: applications that pass on what another server said send them, too.
+_HANDSHAKES_FIELDS = frozenset({*_OWN_FIELDS, "trailer", "upgrade"})
 
 _counts = HOST.counts
 
@@ -82,6 +85,8 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
         )
         # How far it has come; each stays true.
         self._accepted = self._answered = self._close_sent = self._lost = False
+        # Whether the server ends.
+        self._going_away = False
         # The response that the application sends instead of accepting: status and fields, then its body.
         self._response: tuple[int, list[tuple[str, str]]] | None = None
         self._body = bytearray()
@@ -154,6 +159,7 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
     def shutdown(self) -> None:
         """End the connection because the server ends (1012, or 500 before it was accepted)."""
         self._stop_pings()
+        self._going_away = True
         if not self._close_sent and not self.transport.is_closing():
             if self._accepted:
                 self._tell({"type": "websocket.disconnect", "code": 1012})
@@ -181,7 +187,7 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
                     self._react(event)
             if messages and not dropped:
                 _counts.fast += messages
-                self._queued(backlog)
+                self._queued(backlog, messages)
         if answer := self._connection.data_to_send():
             self.transport.write(answer)
         if self.close_timer is not None and self._connection.close_received is not None:
@@ -189,16 +195,27 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
             self._cancel_close_timer()
             self.transport.close()
 
-    def _queued(self, backlog: int) -> None:
-        """Wake the application, and pause reading unless it is waiting and has had all that came before.
+    def _queued(self, backlog: int, messages: int) -> None:
+        """Wake the application, and pause reading until it has asked for all of it.
 
-        One that keeps up has emptied the queue when the next read comes: pausing each time until it has
-        would cost two system calls.
+        One that keeps up does so as soon as it runs, which is before the next read: for that one, pausing
+        would cost two system calls with each read.
         """
         self._arrived.set()
-        if self._reading and (backlog > self._waiting or not self._waiting):
-            self._reading = False
-            self.transport.pause_reading()
+        if not self._reading:
+            return
+        if not self._waiting:
+            self._pause_reading()
+        elif backlog + messages > self._waiting:
+            self.loop.call_soon(self._pause_if_behind)  # it runs first
+
+    def _pause_if_behind(self) -> None:
+        if self._queue and self._reading and not (self._close_sent or self._lost):
+            self._pause_reading()
+
+    def _pause_reading(self) -> None:
+        self._reading = False
+        self.transport.pause_reading()
 
     def _tell(self, event: dict[str, Any]) -> None:
         self._queue.append(event)
@@ -331,6 +348,8 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
         if not self._accepted:
             self._answer(message)
         elif self._close_sent:
+            if self._going_away:
+                raise ClientDisconnected  # it was not the application that has closed
             raise RuntimeError(
                 f"Unexpected ASGI message '{message['type']}', after sending 'websocket.close'."
             )
@@ -407,13 +426,14 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
         for name, value in _fields([*self.default_headers, *message.get("headers", ())]):
             if name.lower() == "sec-websocket-protocol":
                 subprotocol = subprotocol or value  # what some applications do instead
-            else:
-                headers.append((name, value))
+            elif name.lower() not in _HANDSHAKES_FIELDS and not name.lower().startswith("sec-websocket-"):
+                headers.append((name, value.strip(" \t")))
         if self.transport.is_closing():
             return
         response = self._connection.accept(subprotocol or None, headers)
         self._accepted = self._answered = True
         self.transport.write(response)
+        self.logger.info("connection open")
         if self._ping_interval is not None and self._ping_interval > 0:
             self._schedule_ping()
         self._handle(self._connection.receive_data(b""))  # what came behind the request
@@ -434,6 +454,7 @@ class WebSocketProtocol(asyncio.BufferedProtocol):
         response = self._connection.reject(status, more, body)
         self._answered = self._close_sent = True
         self.transport.write(response)
+        self.logger.info("connection rejected (%d %s)", status, responses.get(status, ""))
         self.transport.close()
 
     # ---- Pings (RFC 6455 §5.5.2) -------------------------------------------------------------------

@@ -32,9 +32,15 @@ def _seams(strict: bool) -> list[Seam]:
     from importlib import reload
 
     from tornado import websocket
+    from tornado.iostream import BaseIOStream
 
     from . import _tornado_frames as ours
 
+    # What is needed to leave the end of a connection unseen for a while.
+    BaseIOStream._maybe_add_error_listener  # noqa: B018
+    for name in ("_read_buffer_size", "_state"):
+        if name not in BaseIOStream.__init__.__code__.co_names:
+            raise AttributeError(f"IOStream has no attribute {name}")
     if ours.Protocol is not websocket.WebSocketProtocol13:  # tornado was loaded anew
         reload(ours)
     ours.bind(strict)
