@@ -224,3 +224,24 @@ def test_who_replaces_a_step_is_called(name: str) -> None:
 
     asyncio.run(main())
     assert calls == [("ü".encode(), WSMsgType.TEXT, None if name == "send_frame" else 0)]
+
+
+def test_generators_that_are_no_methods() -> None:
+    class Bits:
+        getrandbits = staticmethod(lambda count: 0x61626364)
+
+    sent = []
+    for adapt in (False, True):
+        if adapt:
+            install("aiohttp")
+
+        async def talk() -> bytes:
+            transport = Transport()
+            connection = connect(True, transport, random=Bits())
+            await connection.send_str("x")
+            connection._writer.get_random_bits = lambda: 5
+            await connection.send_bytes(b"y")
+            return b"".join(transport.log)
+
+        sent.append(asyncio.run(talk()))
+    assert sent[0] == sent[1] == b"\x81\x81abcd\x19\x82\x81\x00\x00\x00\x05y"

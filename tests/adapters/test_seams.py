@@ -339,6 +339,27 @@ def test_nothing_is_left_of_a_failure(library: Any, monkeypatch: pytest.MonkeyPa
     assert wsfast.installed() == ()
 
 
+def test_whatever_goes_wrong_is_an_adapter_error(library: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def try_out() -> None:
+        raise StopIteration("odd")
+
+    def odd_seams(strict: bool) -> list[Seam]:
+        raise StopIteration("odd")
+
+    ways = (
+        (seams, try_out, "madeup 2.5 does not work with wsfast in it (2.0 to 2.4), by StopIteration: odd; "),
+        (odd_seams, None, "madeup 2.5 is not built as wsfast knows it (2.0 to 2.4): StopIteration('odd'); "),
+    )
+    for found, tried, message in ways:
+        use(monkeypatch, Host("madeup", "madeup", "madeup", "2.0", "2.4", found, Counts(), tried))
+        if wsfast.backend == "c":
+            with pytest.raises(AdapterError) as caught:
+                wsfast.install("madeup")
+            assert str(caught.value).startswith(message)
+            assert isinstance(caught.value.__cause__, StopIteration)
+        assert state(library) == STOCK
+
+
 def test_names() -> None:
     with pytest.raises(ValueError, match=r"^there is no adapter for 'picows': its codec is compiled whole"):
         wsfast.install("picows")

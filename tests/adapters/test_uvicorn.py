@@ -431,7 +431,7 @@ def test_wrong_events(name: str) -> None:
 
 
 def test_reading_pauses_until_all_is_taken() -> None:
-    """Messages that nobody waits for stop reading at once; others unless the application takes them at once."""
+    """Messages that nobody waits for stop reading at once; others unless the application takes them."""
 
     async def main() -> None:
         asked = asyncio.Event()

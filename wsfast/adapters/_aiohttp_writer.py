@@ -59,7 +59,9 @@ def _key_bits() -> int:
 def _has_own_keys(self: Any) -> bool:
     """Tell whether somebody gave a writer a generator of mask keys."""
     bits = self.get_random_bits
-    return bits is not _key_bits and bits.func.__self__ is not _default
+    if bits is _key_bits:
+        return False
+    return getattr(getattr(bits, "func", None), "__self__", None) is not _default
 
 
 def _make_write(stock: Any) -> Any:

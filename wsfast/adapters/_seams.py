@@ -150,10 +150,11 @@ class Host(NamedTuple):
         )
         try:
             seams = list(self.seams(strict))
-        except (AttributeError, ImportError, KeyError, TypeError) as exc:
+        except Exception as exc:
             if isinstance(exc, ModuleNotFoundError) and exc.name == self.package:
                 raise AdapterError(absent) from exc
-            raise AdapterError(unknown.format(exc)) from exc
+            known = isinstance(exc, (AttributeError, ImportError, KeyError, TypeError))
+            raise AdapterError(unknown.format(exc if known else repr(exc))) from exc
         if not force:
             for seam in seams:
                 if problem := _problem(seam, self.package):
@@ -175,10 +176,23 @@ class Patch:
             for seam in seams:
                 self._replace(seam)
             if host.try_out is not None and not force:
-                host.try_out()
+                self._try_out(host.try_out)
         except BaseException:
             self._revert()
             raise
+
+    def _try_out(self, try_out: Callable[[], None]) -> None:
+        try:
+            try_out()
+        except AdapterError:
+            raise
+        except Exception as exc:
+            host = self.host
+            raise AdapterError(
+                f"{host.name} {host.version()} does not work with wsfast in it ({host.supported}), by"
+                f" {type(exc).__name__}: {exc}; nothing was changed. If a part of it has been reloaded, reload"
+                " the rest, too"
+            ) from exc
 
     def _replace(self, seam: Seam) -> None:
         old = seam.current
