@@ -190,8 +190,8 @@ class Patch:
             host = self.host
             raise AdapterError(
                 f"{host.name} {host.version()} does not work with wsfast in it ({host.supported}), by"
-                f" {type(exc).__name__}: {exc}; nothing was changed. If a part of it has been reloaded, reload"
-                " the rest, too"
+                f" {type(exc).__name__}: {exc}; nothing was changed. If a part of it has been"
+                " reloaded, reload the rest, too"
             ) from exc
 
     def _replace(self, seam: Seam) -> None:
