@@ -406,9 +406,10 @@ class Inflater:
             self._closing = True
             data = data + self._end
         context = self._context
-        if self._rest or not len(self._end) < len(data) <= _SLICE:
+        if self._rest or len(data) <= len(self._end):
             return self._go_on(data, max_length)
-        # The rest is for speed: the usual cases, without a loop.
+        # The rest is for speed: the usual cases, without a loop. All of the data is tried at once, once: zlib
+        # copies what it leaves, which is not to happen again and again.
         try:
             if context is None:
                 context = self._context = self._new_context()
