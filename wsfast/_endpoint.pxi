@@ -162,7 +162,13 @@ cdef class _Receive:
 
     cdef object step(self):
         """Return the message, or None while there is none: then the endpoint's Wakeup is to be awaited."""
-        cdef Endpoint endpoint = self.endpoint
+        endpoint = self.endpoint
+        if endpoint is None:
+            raise RuntimeError("cannot reuse already awaited recv()")
+        with cython.critical_section(endpoint):
+            return self.step_in(endpoint)
+
+    cdef object step_in(self, Endpoint endpoint):
         cdef int state = self.state
         if state == NEW:
             if endpoint._receiving or endpoint._on_message is not None:
@@ -263,8 +269,12 @@ cdef class Endpoint:
         """Return memory to read into (asyncio.BufferedProtocol)."""
         return self.ws.get_buffer(sizehint)
 
+    @cython.critical_section
     def buffer_updated(self, nbytes):
         """Take what was read into that memory."""
+        self.updated(nbytes)
+
+    cdef int updated(self, object nbytes) except -1:
         self.corked = True
         try:
             events = self.ws.buffer_updated(nbytes)
@@ -274,7 +284,9 @@ cdef class Endpoint:
             self.corked = False
             if PyList_GET_SIZE(self.out) or self.ws._due:
                 self.flush()
+        return 0
 
+    @cython.critical_section
     def _deliver(self, list events not None):
         """Hand messages on, and react to everything else."""
         self.deliver(events)
@@ -341,6 +353,7 @@ cdef class Endpoint:
     def __aiter__(self):
         return self
 
+    @cython.critical_section
     def __anext__(self):
         return self.receive(None, True)
 
@@ -369,8 +382,12 @@ cdef class Endpoint:
                 return self.done if self._writable else self._drain()
         return self._send_otherwise(message, text)
 
+    @cython.critical_section
     def send_nowait(self, message, /):
         """Send a message without waiting."""
+        return self.send_at_once(message)
+
+    cdef bint send_at_once(self, object message) except -1:
         frame = self.encoded(message) if self._fragments is None and self.ws._sending else None
         if frame is None:
             self._send_nowait_otherwise(message)
@@ -396,15 +413,18 @@ cdef class Endpoint:
             self.loop.call_soon(self._flush_in_turn)
         return 0
 
+    @cython.critical_section
     def _put(self, bytes frame not None):
         """Write a frame with the others of this turn."""
         self.put(frame)
 
+    @cython.critical_section
     def _flush_in_turn(self):
         self.flush_due = False
         if PyList_GET_SIZE(self.out):
             self.flush()
 
+    @cython.critical_section
     def _flush(self):
         """Write what was sent."""
         self.flush()
@@ -430,11 +450,13 @@ cdef class Endpoint:
 
 
 cdef object send "wsf_send"(object endpoint, object message, object text):
-    return (<Endpoint>endpoint).send_message(message, text)
+    with cython.critical_section(endpoint):
+        return (<Endpoint>endpoint).send_message(message, text)
 
 
 cdef object recv "wsf_recv"(object endpoint, object decode):
-    return (<Endpoint>endpoint).receive(decode, False)
+    with cython.critical_section(endpoint):
+        return (<Endpoint>endpoint).receive(decode, False)
 
 
 wsf_add_methods(Endpoint, wsf_endpoint_methods)
