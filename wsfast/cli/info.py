@@ -99,10 +99,12 @@ def _library(name: str) -> dict[str, Any]:
         "replaces": [],
         "problem": None,
     }
-    if is_importable(adapted.package):
-        found["version"] = adapted.version()
-    elif not adapted.stands_in:
+    try:
+        version = adapted.version()
+    except ImportError:
         return found
+    if not adapted.stands_in or is_importable(adapted.package):
+        found["version"] = version
     try:
         found["replaces"] = plan(name)
     except AdapterError as exc:
