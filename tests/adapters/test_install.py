@@ -232,7 +232,6 @@ print(*sorted(new & {"threading", "typing", "importlib.util", "asyncio", "inspec
     assert heavy in (["c"], ["typing", "python"])
 
 
-@pytest.mark.skipif(THEIR_MASKS, reason="apply_mask stays as it is")
 @pytest.mark.skipif(not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="this CPython has a GIL")
 @pytest.mark.parametrize("name", adapters.HOSTS)
 def test_no_adapter_brings_the_gil_back(run_python: RunPython, name: str) -> None:
@@ -252,6 +251,7 @@ def test_no_adapter_brings_the_gil_back(run_python: RunPython, name: str) -> Non
     assert (after, last) == (before, name)
 
 
+@pytest.mark.skipif(THEIR_MASKS, reason="apply_mask stays as it is")
 def test_legacy_api_imported_meanwhile(run_python: RunPython) -> None:
     done = run_python(
         """
