@@ -21,9 +21,9 @@ from typing import NamedTuple
 __all__ = ["BUFFER", "PROGRAMS", "Program", "Script", "text"]
 
 
-#: For each end's buffers in the system, in bytes: left alone they grow as it happens, and a long message is
-#: written by one call or by several.
-BUFFER = 1 << 18
+#: For each end's buffers in the system, in bytes, if it lets them be so large. Left alone they grow to that
+#: while messages stream, sooner or later, and until then a long message is written by several calls.
+BUFFER = 1 << 22
 
 
 class Program(NamedTuple):
