@@ -44,9 +44,6 @@ PUT = STOCK.put
 TEXT, BINARY = 1, 2
 PONG = b"\x8a"
 
-# Texts longer than this are not decoded for a reader who wants the bytes.
-_LONGEST_RAW = 1 << 12
-
 _stock_recv = Connection.recv
 _stock_send = Connection.send
 _stock_connection_made = Connection.connection_made
@@ -155,13 +152,7 @@ class Assembler(their_messages.Assembler):
         yield item if decode is None else self._convert(item, decode)
         self.get_in_progress = False
 
-    def _convert(self, item: str | bytes, decode: bool) -> str | bytes:
-        if type(item) is str:
-            if decode:
-                return item
-            self.longest = _LONGEST_RAW
-            return item.encode()
-        return item.decode() if decode else item  # type: ignore[union-attr]
+    _convert = frames.convert
 
 
 def adopt(connection: Any) -> None:

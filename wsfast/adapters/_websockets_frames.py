@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Batch",
     "bind",
+    "convert",
     "plain",
     "receive_data",
     "send_frame",
@@ -286,6 +287,20 @@ def _pass_on(self: Any, link: _Link, sink: Any, buffer: bytearray, source: bytes
         _receive(self, link, buffer, b"")
     else:
         _receive(self, link, buffer, source[used:] if used else source)
+
+
+# Texts longer than this are not decoded for a reader who wants the bytes.
+_LONGEST_RAW = 1 << 12
+
+
+def convert(assembler: Any, item: str | bytes, decode: bool) -> str | bytes:
+    """Return a message as whoever receives it wants it; a method of the assemblers of all three APIs."""
+    if isinstance(item, str):
+        if decode:
+            return item
+        assembler.longest = _LONGEST_RAW
+        return item.encode()
+    return item.decode() if decode else item
 
 
 class Batch(Frame):

@@ -26,9 +26,6 @@ Batch = frames.Batch
 Frame = frames.Frame
 TEXT, BINARY = 1, 2
 
-# Texts longer than this are not decoded for a reader who wants the bytes.
-_LONGEST_RAW = 1 << 12
-
 _stock_recv_events = Connection.recv_events
 _stock_send = Connection.send
 # What is kept of a lost connection, before 17.1 and since.
@@ -109,13 +106,7 @@ class Assembler(their_messages.Assembler):
             timeout = deadline.timeout(raise_if_elapsed=False)
         return super().get(timeout, decode)
 
-    def _convert(self, item: str | bytes, decode: bool) -> str | bytes:
-        if type(item) is str:
-            if decode:
-                return item
-            self.longest = _LONGEST_RAW
-            return item.encode()
-        return item.decode() if decode else item  # type: ignore[union-attr]
+    _convert = frames.convert
 
 
 def adopt(connection: Any) -> None:

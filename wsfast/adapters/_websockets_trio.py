@@ -23,9 +23,6 @@ STOCK: Any = their_messages.Assembler
 PUT = STOCK.put
 Batch = frames.Batch
 
-# Texts longer than this are not decoded for a reader who wants the bytes.
-_LONGEST_RAW = 1 << 12
-
 _stock_recv_events = Connection.recv_events
 
 
@@ -105,13 +102,7 @@ class Assembler(their_messages.Assembler):
         yield item if decode is None else self._convert(item, decode)
         self.get_in_progress = False
 
-    def _convert(self, item: str | bytes, decode: bool) -> str | bytes:
-        if type(item) is str:
-            if decode:
-                return item
-            self.longest = _LONGEST_RAW
-            return item.encode()
-        return item.decode() if decode else item  # type: ignore[union-attr]
+    _convert = frames.convert
 
 
 def adopt(connection: Any) -> None:

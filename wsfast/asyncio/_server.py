@@ -210,9 +210,8 @@ class Server:
 
     """
 
-    def __init__(self, options: _Options, make: Callable[[Server], ServerConnection]) -> None:
+    def __init__(self, options: _Options) -> None:
         self._options = options
-        self._make = make
         self._server: asyncio.Server | None = None
         # All of them, also those whose handshake is under way.
         self._connections: set[ServerConnection] = set()
@@ -398,16 +397,15 @@ class serve:
         loop = asyncio.get_running_loop()
         options = {**self._endpoint, "loop": loop}
 
-        def make(server: Server) -> ServerConnection:
+        server = Server(self._common)
+
+        def make() -> ServerConnection:
             return self._class(SansIO("server", **self._sans_io), server, **options)
 
-        server = Server(self._common, make)
         if self._unix:
-            listening = await maker(loop, "create_unix_server")(lambda: make(server), **self._listening)
+            listening = await maker(loop, "create_unix_server")(make, **self._listening)
         else:
-            listening = await maker(loop, "create_server")(
-                lambda: make(server), self._host, self._port, **self._listening
-            )
+            listening = await maker(loop, "create_server")(make, self._host, self._port, **self._listening)
         server._server = listening
         return server
 
