@@ -102,6 +102,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--exhaustive", action="store_true", help="run the long versions of tests over large sets of inputs"
     )
+    parser.addoption(
+        "--clock", action="store_true", help="run the tests that ask a clock, and those alone; without -n"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What a busy machine can fail says nothing among the others: it is left out, or alone."""
+    wanted = bool(config.getoption("--clock"))
+    sorted_out: dict[bool, list[pytest.Item]] = {True: [], False: []}
+    for item in items:
+        sorted_out[(item.get_closest_marker("clock") is not None) is wanted].append(item)
+    config.hook.pytest_deselected(items=sorted_out[False])
+    items[:] = sorted_out[True]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -15,8 +15,10 @@ import pytest
 _fine = time.get_clock_info("thread_time").resolution <= 1e-6
 clock = time.thread_time if _fine else time.perf_counter
 
-#: For tests that measure: threads at work at the same time disturb the clock and the tracing of lines.
+#: For tests that measure: threads at work at the same time disturb the tracing of lines.
 on_its_own = pytest.mark.thread_unsafe(reason="what is measured is this thread's work")
+#: For tests that ask a clock, which a busy machine makes lie: run with --clock alone.
+by_the_clock = pytest.mark.clock
 
 
 def lines_run(work: Callable[[], object]) -> int:

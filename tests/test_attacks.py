@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from handshakes import request
 from implementations import Implementation
-from linear import check_linear, lines_run, on_its_own
+from linear import by_the_clock, check_linear, lines_run, on_its_own
 from streams import frame
 
 from wsfast import Close, Deflate, Ping, ProtocolError, Rejected, Request, State
@@ -365,7 +365,7 @@ def test_lines(backend: Implementation, kind: str) -> None:
     assert twice <= 2.2 * once + 300
 
 
-@on_its_own
+@by_the_clock
 @pytest.mark.parametrize("kind", ATTACKS)
 def test_time(backend: Implementation, kind: str) -> None:
     make, reads_of = ATTACKS[kind]

@@ -10,7 +10,7 @@ import pytest
 from handshakes import ACCEPT, GOOD, KEY, TEXT_CHARS, ask, refused, request
 from hypothesis import given
 from hypothesis import strategies as st
-from linear import check_linear, on_its_own
+from linear import by_the_clock, check_linear
 
 from wsfast.errors import InvalidState
 from wsfast.events import Rejected, Request, Response
@@ -541,7 +541,7 @@ def head_of(size: int) -> bytes:
     return request("X: " + "a" * (size - len(request("X: "))))
 
 
-@on_its_own
+@by_the_clock
 def test_linear_time_bytewise() -> None:
     """CVE-2023-43669: the head is not searched or parsed again for each byte."""
 
@@ -560,7 +560,7 @@ def test_linear_time_bytewise() -> None:
     check_linear(prepare, 32768)
 
 
-@on_its_own
+@by_the_clock
 @pytest.mark.parametrize(
     "field", ["X: ", "Connection: ", "Sec-WebSocket-Protocol: ", 'Sec-WebSocket-Extensions: a; b="']
 )

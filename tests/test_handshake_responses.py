@@ -9,7 +9,7 @@ import pytest
 from handshakes import ACCEPT, GOOD_RESPONSE, KEY, NONCE, RESPONSE_FIELDS, answer, client_of, response
 from hypothesis import given
 from hypothesis import strategies as st
-from linear import check_linear, on_its_own
+from linear import by_the_clock, check_linear
 
 from wsfast.errors import HandshakeError
 from wsfast.events import Rejected, Response
@@ -441,7 +441,7 @@ def test_every_split(case: str) -> None:
     assert outcome([data[i : i + 1] for i in range(len(data))], max_header_size=300) == expected
 
 
-@on_its_own
+@by_the_clock
 @pytest.mark.parametrize(
     "pattern", ["{}", "5;{}\n\r\n", "0\r\na:{}\0\r\n\r\n", "0\r\n{}", "5;{}\r\nhello\r\n0\r\n\r\n"]
 )
@@ -457,7 +457,7 @@ def test_linear_time_of_chunks(pattern: str, char: str) -> None:
     check_linear(prepare, 16384, noise=1e-3)
 
 
-@on_its_own
+@by_the_clock
 def test_linear_time_bytewise() -> None:
     def prepare(n: int) -> Callable[[], object]:
         data = response("X: " + "a" * n)

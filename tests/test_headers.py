@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from linear import check_linear, on_its_own
+from linear import by_the_clock, check_linear
 
 from wsfast.errors import HandshakeError
 from wsfast.headers import (
@@ -358,7 +358,7 @@ PARSERS: dict[str, Callable[[str], object]] = {
 }
 
 
-@on_its_own
+@by_the_clock
 @pytest.mark.parametrize("size", [1 << power for power in range(10, 16)])
 @pytest.mark.parametrize("pattern", PATTERNS)
 @pytest.mark.parametrize("parser", PARSERS)

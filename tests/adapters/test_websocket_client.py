@@ -20,7 +20,7 @@ pytest.importorskip("websocket._abnf")
 import websocket
 from implementations import compiled_module
 from installing import FORCE, install
-from linear import check_linear
+from linear import by_the_clock, check_linear
 from websocket import ABNF, WebSocket
 from websocket._abnf import continuous_frame, frame_buffer
 from websocket_client_wire import BINARY, CLOSE, CONT, KEY, PING, PONG, TEXT, Script, unmasked, wire
@@ -394,6 +394,7 @@ def test_counts(pair: Any) -> None:
     assert HOST.counts.slow == slow_before + 1
 
 
+@by_the_clock
 def test_fragments_take_linear_time() -> None:
     install("websocket-client")
     piece = bytes(4096)
