@@ -682,12 +682,13 @@ def test_wrong_arguments(impl: Implementation) -> None:
             TypeError,
             "compression must be a wsfast.Deflate or None, not bool",
         ),
+        (("client", "ws://a/"), {"plain_http": True}, TypeError, "plain_http is for servers"),
         (
             ("server",),
             {"compress": True},
             TypeError,
             "unknown option 'compress'; a Connection has role, uri, subprotocols, headers, origin, origins,"
-            " compression, max_size, max_header_size and max_header_count",
+            " compression, max_size, max_header_size, max_header_count and plain_http",
         ),
     ],
     ids=lambda value: value[:30] if isinstance(value, str) else " ",

@@ -9,7 +9,7 @@ import pytest
 from handshakes import CHARS, GOOD, TEXT_CHARS, TOKEN_CHARS, ask, request
 
 from wsfast.errors import InvalidState
-from wsfast.events import Request
+from wsfast.events import Rejected, Request
 from wsfast.handshake import ServerHandshake
 
 # ---- Accepting -------------------------------------------------------------------------------------
@@ -258,3 +258,53 @@ def test_wrong_subprotocols(subprotocols: Any, kind: type[Exception], message: s
 def test_default_in_the_signature() -> None:
     shown = "subprotocol: 'str | _Unset | None' = <the first one that both sides support>"
     assert shown in str(inspect.signature(ServerHandshake.accept))
+
+
+# ---- Requests for something else -------------------------------------------------------------------
+
+PAGE = b"GET /page?a=1 HTTP/1.1\r\nHost: a\r\nOrigin: http://b\r\n\r\n"
+
+
+def test_plain_http() -> None:
+    server, event = ask(PAGE, plain_http=True, origins=["http://a"])
+    assert isinstance(event, Request)
+    assert (event.target, event.host, event.origin) == ("/page?a=1", "a", "http://b")
+    assert str(event.error) == "Upgrade is missing, without 'websocket' (RFC 6455 §4.2.1)"
+    assert event.error is not None
+    assert event.error.status == 426
+    with pytest.raises(InvalidState) as raised:
+        server.accept()
+    assert str(raised.value) == f"the request cannot be accepted: {event.error}"
+    data, _ = server.reject(200, {"Content-Type": "text/html"}, "<p>")
+    assert data == (
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 3\r\nContent-Type: text/html\r\n\r\n<p>"
+    )
+
+
+def test_plain_http_head() -> None:
+    server, event = ask(PAGE.replace(b"GET", b"HEAD"), plain_http=True)
+    assert isinstance(event, Request)
+    assert server.reject(200, body="<p>")[0] == (
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 3\r\n"
+        b"Content-Type: text/plain; charset=utf-8\r\n\r\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "status"),
+    [
+        (PAGE, {}, 426),
+        (PAGE.replace(b"GET", b"HEAD"), {}, 405),
+        (PAGE.replace(b"GET", b"POST"), {"plain_http": True}, 405),
+        (PAGE.replace(b"Host: a", b"Host: a b"), {"plain_http": True}, 400),
+        (PAGE.replace(b"/page", b"page"), {"plain_http": True}, 400),
+        (request().replace(b"GET", b"HEAD"), {"plain_http": True}, 405),
+        (request("Sec-WebSocket-Version: 8"), {"plain_http": True}, 400),
+        (request("Origin: http://b"), {"plain_http": True, "origins": ["http://a"]}, 403),
+    ],
+)
+def test_plain_http_does_not_let_faults_pass(data: bytes, options: Any, status: int) -> None:
+    server, event = ask(data, **options)
+    assert isinstance(event, Rejected)
+    assert event.status == status
+    assert server.rejection.startswith(b"HTTP/1.1 %d " % status)

@@ -108,12 +108,13 @@ class ConnectionLogic(_Base):
         max_size: int | None = DEFAULT_MAX_SIZE,
         max_header_size: int | None = 16384,
         max_header_count: int | None = 128,
+        plain_http: bool = False,
         **unknown: Never,
     ) -> None:
         if unknown:
             raise TypeError(
                 f"unknown option {next(iter(unknown))!r}; a Connection has role, uri, subprotocols, headers,"
-                " origin, origins, compression, max_size, max_header_size and max_header_count"
+                " origin, origins, compression, max_size, max_header_size, max_header_count and plain_http"
             )
         self._begin(role, max_size, compression)
         from .handshake import ClientHandshake, ServerHandshake
@@ -123,6 +124,8 @@ class ConnectionLogic(_Base):
                 raise TypeError("a client needs the uri to connect to, such as 'ws://example.org/chat'")
             if origins is not None:
                 raise TypeError("origins is for servers; a client has one origin")
+            if plain_http:
+                raise TypeError("plain_http is for servers")
             client = ClientHandshake(
                 uri,
                 origin=origin,
@@ -149,6 +152,7 @@ class ConnectionLogic(_Base):
             headers=headers,
             max_header_size=max_header_size,
             max_header_count=max_header_count,
+            plain_http=plain_http,
         )
         self._gather = self._server.hold
 
@@ -296,7 +300,7 @@ class ConnectionLogic(_Base):
             The response, to be written.
 
         Raises:
-            InvalidState: there is no request to answer.
+            InvalidState: there is no request to answer, or it is for something else.
             ValueError: ``subprotocol`` was not offered, or a field cannot be sent. The request can
                 still be answered.
 
@@ -741,6 +745,9 @@ class Connection(ConnectionLogic, Channel):
             limit. 1 MiB unless given.
         max_header_size: limit on the head of the peer's request or response, in bytes; ``None`` for none.
         max_header_count: limit on the number of fields in it; ``None`` for none.
+        plain_http: whether a server is to be told, too, of a GET or HEAD that asks for something else than
+            a WebSocket connection: a :class:`~wsfast.Request` with an ``error``, to answer by
+            :meth:`reject`, of whatever status. Otherwise 426 is the answer.
 
     Raises:
         TypeError: an argument of a wrong type, or of the other role, or an unknown one.

@@ -110,7 +110,8 @@ class Close(_Fields):
 class Request(_Fields):
     """A client asks for a WebSocket connection (RFC 6455 §4.1): answer by ``accept()`` or ``reject()``.
 
-    Every rule for the request has been checked.
+    Every rule for the request has been checked. With ``plain_http=True`` it may also be a request for
+    something else, a page say, which can only be answered by ``reject()``, of whatever status.
 
     Attributes:
         target: what stands in the request line: path and query, percent-encoded.
@@ -119,16 +120,27 @@ class Request(_Fields):
         origin: the Origin field, which browsers send; ``None`` without one (RFC 6455 §10.2).
         subprotocols: those that the client offers, best first.
         extensions: the values of the Sec-WebSocket-Extensions fields, as they stand.
+        error: why it is not one for a WebSocket connection, with ``plain_http=True``; ``None`` for one
+            that is.
 
     """
 
-    __slots__ = __match_args__ = ("target", "headers", "host", "origin", "subprotocols", "extensions")
+    __slots__ = __match_args__ = (
+        "target",
+        "headers",
+        "host",
+        "origin",
+        "subprotocols",
+        "extensions",
+        "error",
+    )
     target: str
     headers: Headers
     host: str
     origin: str | None
     subprotocols: tuple[str, ...]
     extensions: tuple[str, ...]
+    error: HandshakeError | None
 
     def __init__(
         self,
@@ -138,6 +150,7 @@ class Request(_Fields):
         origin: str | None = None,
         subprotocols: tuple[str, ...] = (),
         extensions: tuple[str, ...] = (),
+        error: HandshakeError | None = None,
     ) -> None:
         _set(self, "target", target)
         _set(self, "headers", headers)
@@ -145,6 +158,7 @@ class Request(_Fields):
         _set(self, "origin", origin)
         _set(self, "subprotocols", subprotocols)
         _set(self, "extensions", extensions)
+        _set(self, "error", error)
 
 
 class Response(_Fields):

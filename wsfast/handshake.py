@@ -308,6 +308,8 @@ class ServerHandshake:
             those that announce a body are refused. No Date is added: there is no clock here.
         max_header_size: bytes that the head may have; more is answered with 431. ``None`` for no limit.
         max_header_count: fields that it may have; more is answered with 431. ``None`` for no limit.
+        plain_http: whether a GET or HEAD that does not ask for a WebSocket connection is an outcome too,
+            a ``Request`` with an ``error``; otherwise it is answered with 426.
 
     Raises:
         TypeError: an argument has the wrong type.
@@ -323,7 +325,9 @@ class ServerHandshake:
         headers: HeadersLike = (),
         max_header_size: int | None = MAX_HEADER_SIZE,
         max_header_count: int | None = MAX_HEADER_COUNT,
+        plain_http: bool = False,
     ) -> None:
+        self._plain_http = plain_http
         self._subprotocols = _check_subprotocols(subprotocols)
         self._origins = None if origins is None else check_origins(origins)
         self._headers = _check_headers(headers, _OWN_IN_BOTH)
@@ -392,8 +396,11 @@ class ServerHandshake:
     def _judge(self, head: RequestHead) -> Request:
         """Judge a request (RFC 6455 §4.2.1)."""
         headers = head.headers
+        not_get = None
         if head.method != "GET":
-            raise HandshakeError(f"method {shown(head.method)}, not 'GET' (RFC 6455 §4.2.1)", 405)
+            not_get = HandshakeError(f"method {shown(head.method)}, not 'GET' (RFC 6455 §4.2.1)", 405)
+            if not self._plain_http or head.method != "HEAD":
+                raise not_get
         host = headers.get("Host", "")
         if not check_authority(host):
             raise HandshakeError(f"Host {shown(host)} is not a host with or without a port (RFC 9112 §3.2)")
@@ -401,7 +408,14 @@ class ServerHandshake:
         # 426 also tells what would be right, to those who came here by mistake (RFC 9110 §15.5.22).
         upgrade = headers.get_all("Upgrade")
         if "websocket" not in [name.lower() for name in parse_tokens(upgrade, "Upgrade", slash=True)]:
-            raise HandshakeError(f"Upgrade is {_found(upgrade)}, without 'websocket' (RFC 6455 §4.2.1)", 426)
+            other = HandshakeError(
+                f"Upgrade is {_found(upgrade)}, without 'websocket' (RFC 6455 §4.2.1)", 426
+            )
+            if self._plain_http:
+                return Request(target, headers, host, headers.get("Origin"), error=other)
+            raise other
+        if not_get is not None:
+            raise not_get
         connection = headers.get_all("Connection")
         if "upgrade" not in [token.lower() for token in parse_tokens(connection, "Connection")]:
             raise HandshakeError(
@@ -489,13 +503,15 @@ class ServerHandshake:
                 among those that the client offers.
 
         Raises:
-            InvalidState: there is no request, or it has been answered.
+            InvalidState: there is no request, or it has been answered, or it is for something else.
             TypeError: an argument has the wrong type.
             ValueError: the client does not offer that, or a value cannot be sent. The request can
                 still be answered.
 
         """
         request = self._answer()
+        if request.error is not None:
+            raise InvalidState(f"the request cannot be accepted: {request.error}")
         if isinstance(subprotocol, _Unset):
             subprotocol = next((name for name in request.subprotocols if name in self._subprotocols), None)
         elif subprotocol is not None:

@@ -109,6 +109,46 @@ def test_process_request_that_lets_go_on() -> None:
     run(main())
 
 
+@pytest.mark.parametrize("later", [False, True])
+def test_pages(later: bool) -> None:
+    """Requests for something else than a WebSocket connection are the application's to answer, too."""
+    page = "<p>ä".encode()
+    asked: list[str] = []
+
+    def decide(ws: Any, request: Any) -> Any:
+        asked.append(request.target)
+        if request.target == "/page":
+            return ws.respond(200, page, {"Content-Type": "text/html; charset=utf-8"})
+        return None
+
+    async def decide_later(ws: Any, request: Any) -> Any:
+        await asyncio.sleep(0.01)
+        return decide(ws, request)
+
+    async def get(uri: str, head: bytes) -> bytes:
+        raw = await Raw.connect(uri, head + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+        return await raw.end()
+
+    async def main() -> None:
+        async with serving(process_request=decide_later if later else decide) as (uri, _):
+            answer = (
+                b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n"
+                b"Content-Type: text/html; charset=utf-8\r\n\r\n"
+            )
+            assert await get(uri, b"GET /page") == answer + page
+            assert await get(uri, b"HEAD /page") == answer
+            other = await get(uri, b"GET /other")
+            assert other.startswith(b"HTTP/1.1 426 Upgrade Required\r\n")
+            assert other.endswith("\r\nUpgrade is missing, without 'websocket' (RFC 6455 §4.2.1)\n".encode())
+            assert (await get(uri, b"POST /page")).startswith(b"HTTP/1.1 405 ")
+            async with connect(uri) as client:
+                await client.send("a")
+                assert await client.recv() == "a"
+            assert asked == ["/page", "/page", "/other", "/"]
+
+    run(main())
+
+
 def test_messages_behind_the_request() -> None:
     """A client has to wait for the answer, and gets its messages all the same."""
 

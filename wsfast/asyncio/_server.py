@@ -59,9 +59,17 @@ class ServerConnection(Connection):
         self._options = server._options
         self._open_timer: asyncio.TimerHandle | None = None
 
-    def respond(self, status: int, text: str = "", headers: HeadersLike = ()) -> Answer:
-        """Make a response for ``process_request`` to return: plain text, unless ``headers`` say else."""
-        return Answer(status, headers, text or f"{http.HTTPStatus(status).phrase}\n")
+    def respond(self, status: int, body: str | bytes = "", headers: HeadersLike = ()) -> Answer:
+        """Make a response for ``process_request`` to return.
+
+        Args:
+            status: 200 to 599.
+            body: to send with it; by default what the status means.
+            headers: fields to add. The body is ``text/plain; charset=utf-8`` unless they have another
+                Content-Type.
+
+        """
+        return Answer(status, headers, body or f"{http.HTTPStatus(status).phrase}\n")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -111,7 +119,9 @@ class ServerConnection(Connection):
             if answer is not None:
                 self._reject(*answer)
                 return
-            if options.select_subprotocol is None:
+            if request.error is not None:
+                self._reject(request.error.status, (), f"{request.error}\n")
+            elif options.select_subprotocol is None:
                 self._accept(options.headers)
             else:
                 chosen = options.select_subprotocol(self, request.subprotocols)
@@ -307,8 +317,9 @@ class serve:
             one of that, or ``None``.
         compression: ``"deflate"``, ``None``, or a :class:`wsfast.Deflate`.
         process_request: gets the connection and its :class:`~wsfast.Request`; ``None`` goes on with the
-            handshake, ``connection.respond(status, text)`` answers with that. It may be a coroutine
-            function.
+            handshake, ``connection.respond(status, body, headers)`` answers with that. It may be a
+            coroutine function. GET and HEAD requests that ask for no WebSocket connection, for a page
+            say, come here too.
         additional_headers: fields to add to each answer.
         server_header: the Server field; ``None`` for none.
         open_timeout: seconds for the opening handshake.
@@ -372,6 +383,7 @@ class serve:
             "origins": origins,
             "compression": deflate_of(compression),
             "max_size": max_size,
+            "plain_http": process_request is not None,
         }
         self._endpoint = {
             "ping_interval": ping_interval,
