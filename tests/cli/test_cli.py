@@ -15,40 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import call, command, environment
 
 import wsfast
 from wsfast.adapters import HOSTS, NOT_ADAPTED
 from wsfast.cli.bench import _print_tables
 
 pytestmark = pytest.mark.thread_unsafe(reason="each test has a process, and files, of its own")
-Done = subprocess.CompletedProcess[str]
 # Without its compiled backend wsfast has to be told that it is wanted all the same.
 FORCE = ["--force"] if wsfast.backend == "python" else []
 PYPY = sys.implementation.name == "pypy"
-
-
-def environment(**environ: str) -> dict[str, str]:
-    path = [str(Path(wsfast.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
-    inherited = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "PYTHONSAFEPATH")}
-    return {**inherited, "PYTHONPATH": os.pathsep.join(path), "PYTHONIOENCODING": "utf-8", **environ}
-
-
-def call(*arguments: str, cwd: Path | None = None, stdin: str = "", **environ: str) -> Done:
-    """Run ``python ARGUMENTS`` with this wsfast."""
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=cwd,
-        env=environment(**environ),
-        input=stdin,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=120,
-    )
-
-
-def command(*arguments: str, cwd: Path | None = None, stdin: str = "", **environ: str) -> Done:
-    """Run ``python -m wsfast ARGUMENTS``."""
-    return call("-m", "wsfast", *arguments, cwd=cwd, stdin=stdin, **environ)
 
 
 # ---- The command as such -------------------------------------------------------------------------
@@ -60,7 +36,7 @@ def test_version() -> None:
     assert done.stdout == f"wsfast {wsfast.__version__} ({wsfast.backend}, {wsfast.isa})\n"
 
 
-@pytest.mark.parametrize("name", [[], ["info"], ["run"], ["bench"]])
+@pytest.mark.parametrize("name", [[], ["info"], ["run"], ["bench"], ["connect"], ["serve"], ["load"]])
 def test_help(name: list[str]) -> None:
     done = command(*name, "--help")
     assert (done.returncode, done.stderr) == (0, "")

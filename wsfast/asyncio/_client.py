@@ -108,6 +108,7 @@ class connect:
         uri: ``ws://`` or ``wss://``. User and password in it become Basic authorization.
         on_message: is called with the connection and each message that arrives; nothing is received by
             ``recv()`` then. It must not wait; it sends by :meth:`~Connection.send_nowait`.
+        on_close: is called with the connection when it has ended.
         origin: the Origin field.
         subprotocols: those to offer, best first.
         compression: ``"deflate"``, ``None``, or a :class:`wsfast.Deflate`.
@@ -148,6 +149,7 @@ class connect:
         uri: str,
         *,
         on_message: Callable[[ClientConnection, str | bytes], object] | None = None,
+        on_close: Callable[[ClientConnection], object] | None = None,
         origin: str | None = None,
         subprotocols: Sequence[str] | None = None,
         compression: str | Deflate | None = "deflate",
@@ -180,6 +182,7 @@ class connect:
         }
         self._endpoint = {
             "on_message": on_message,
+            "on_close": on_close,
             "ping_interval": ping_interval,
             "ping_timeout": ping_timeout,
             "close_timeout": close_timeout,

@@ -60,6 +60,7 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
         "_lost",
         "_pings",
         "_received_first",
+        "_when_closed",
         "_write_limit",
         "latency",
         "logger",
@@ -79,6 +80,7 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
         max_queue: int | tuple[int | None, int | None] | None = 16,
         write_limit: int | tuple[int, int | None] = 32768,
         on_message: Callable[[Any, Any], object] | None = None,
+        on_close: Callable[[Any], object] | None = None,
         logger: logging.Logger | logging.LoggerAdapter[Any] | None = None,
     ) -> None:
         loop = loop or asyncio.get_running_loop()
@@ -95,6 +97,7 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
         self._close_timeout = close_timeout
         self._close_timer: asyncio.TimerHandle | None = None
         self._received_first = False
+        self._when_closed = on_close
         # Done when the transport is gone.
         self._lost: asyncio.Future[None] = loop.create_future()
 
@@ -419,6 +422,16 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
         high, low = limits if isinstance(limits, tuple) else (limits, None)
         self.transport.set_write_buffer_limits(high, low)
 
+    def _told(self, callback: Callable[[Any], object]) -> bool:
+        """Call a callback with this connection; whether it went well."""
+        try:
+            callback(self)
+        except Exception:
+            name = getattr(callback, "__qualname__", repr(callback))
+            self.logger.exception("%s failed", name)
+            return False
+        return True
+
     def _callback_failed(self) -> None:
         self.logger.exception("on_message failed")
         self._fail(1011, "internal error")
@@ -471,6 +484,8 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
                 waiter.set_exception(self._closed())
                 waiter.exception()  # nobody needs to ask
         self._deliver([event for event in events if not isinstance(event, Close)])
+        if self._when_closed is not None and self._ws.response is not None:
+            self._told(self._when_closed)
 
     def pause_writing(self) -> None:
         self._writable = False

@@ -179,22 +179,9 @@ class ServerConnection(Connection):
             await self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        was_open = self._ws.response is not None
-        super().connection_lost(exc)
         self._stop_open_timer()
         self.server._connections.discard(self)
-        if was_open and self._options.on_close is not None:
-            self._told(self._options.on_close)
-
-    def _told(self, callback: Callable[[ServerConnection], object]) -> bool:
-        """Call a callback; whether it went well."""
-        try:
-            callback(self)
-        except Exception:
-            name = getattr(callback, "__qualname__", repr(callback))
-            self.logger.exception("%s failed", name)
-            return False
-        return True
+        super().connection_lost(exc)
 
 
 class _Options(NamedTuple):
@@ -202,7 +189,6 @@ class _Options(NamedTuple):
 
     handler: Handler | None
     on_connect: Callable[[ServerConnection], object] | None
-    on_close: Callable[[ServerConnection], object] | None
     process_request: Callable[[ServerConnection, Request], Any] | None
     select_subprotocol: Callable[[ServerConnection, Sequence[str]], str | None] | None
     headers: HeadersLike
@@ -376,7 +362,7 @@ class serve:
         if server_header is not None:
             headers.append(("Server", server_header))
         self._common = _Options(
-            handler, on_connect, on_close, process_request, select_subprotocol, headers, open_timeout
+            handler, on_connect, process_request, select_subprotocol, headers, open_timeout
         )
         self._sans_io: dict[str, Any] = {
             "subprotocols": () if subprotocols is None else subprotocols,
@@ -392,6 +378,7 @@ class serve:
             "max_queue": max_queue,
             "write_limit": write_limit,
             "on_message": on_message,
+            "on_close": on_close,
             "logger": logger or logging.getLogger("wsfast.asyncio"),
         }
         self._class = create_connection or ServerConnection

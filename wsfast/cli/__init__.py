@@ -1,4 +1,4 @@
-"""The command line: ``python -m wsfast info | run | bench``.
+"""The command line: ``python -m wsfast info | run | bench | connect | serve | load``.
 
 Each command is a module here, imported when it is asked for.
 """
@@ -26,6 +26,8 @@ examples:
   %(prog)s run app.py --port 8000       run a program with its WebSocket library sped up
   %(prog)s run -m uvicorn app:app       the same for a module
   %(prog)s bench --quick                what that is worth on this machine, in ten seconds
+  %(prog)s serve                        a server that echoes, and a page that talks to it
+  %(prog)s connect wss://example.org/   talk to a server
 
 '%(prog)s COMMAND --help' tells more about a command.
 """
@@ -84,6 +86,9 @@ def _parser() -> argparse.ArgumentParser:
         ("info", "say what is installed here and what install() would do"),
         ("run", "run a program with wsfast inside its WebSocket library"),
         ("bench", "measure wsfast and the other libraries on this machine"),
+        ("connect", "talk to a WebSocket server, from a terminal or a pipe"),
+        ("serve", "run a server to try things out with"),
+        ("load", "measure what a server can take"),
     ):
         import_module(f"{__name__}.{name}").configure(
             commands.add_parser(name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -1,4 +1,4 @@
-"""Standard output that may go away: ``python -m wsfast info | head -1``."""
+"""Standard output that may go away, ``python -m wsfast info | head -1``, and progress on standard error."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 
-__all__ = ["output"]
+__all__ = ["Progress", "output"]
 
 
 @contextlib.contextmanager
@@ -39,3 +39,24 @@ def _give_up() -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
+
+
+class Progress:
+    """One line on stderr that changes; on anything but a terminal, one line a stage."""
+
+    def __init__(self) -> None:
+        self.terminal = sys.stderr is not None and sys.stderr.isatty()
+        self.last = ""
+
+    def __call__(self, text: str) -> None:
+        if self.terminal:
+            sys.stderr.write(f"\r{text[:78]:<78}")
+            sys.stderr.flush()
+        elif (stage := text.partition(":")[0]) != self.last:
+            print(stage, file=sys.stderr, flush=True)
+            self.last = stage
+
+    def end(self) -> None:
+        if self.terminal:
+            sys.stderr.write(f"\r{'':<78}\r")
+            sys.stderr.flush()

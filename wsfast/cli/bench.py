@@ -16,7 +16,7 @@ from typing import Any
 
 from .. import __version__, _backend, installed, parse_header, traffic, uninstall
 from . import loopback
-from ._output import output
+from ._output import Progress, output
 from .hosts import PROGRAMS
 from .peers import Contender, contenders
 
@@ -81,7 +81,7 @@ def execute(options: argparse.Namespace) -> int:
                 file = files.enter_context(open(options.json, "w", encoding="utf-8", opener=_open))
             except OSError as exc:
                 return _cannot_write(options.json, exc)
-        progress = _Progress()
+        progress = Progress()
         try:
             figures = measure(options.quick, progress, hosts)
         finally:
@@ -110,27 +110,6 @@ def _open(path: str, flags: int) -> int:
 def _cannot_write(path: str, error: OSError) -> int:
     print(f"python -m wsfast bench: cannot write to {path!r}: {error.strerror}", file=sys.stderr)
     return 2
-
-
-class _Progress:
-    """One line on stderr that changes; on anything but a terminal, one line a stage."""
-
-    def __init__(self) -> None:
-        self.terminal = sys.stderr is not None and sys.stderr.isatty()
-        self.last = ""
-
-    def __call__(self, text: str) -> None:
-        if self.terminal:
-            sys.stderr.write(f"\r{text[:78]:<78}")
-            sys.stderr.flush()
-        elif (stage := text.partition(":")[0]) != self.last:
-            print(stage, file=sys.stderr, flush=True)
-            self.last = stage
-
-    def end(self) -> None:
-        if self.terminal:
-            sys.stderr.write(f"\r{'':<78}\r")
-            sys.stderr.flush()
 
 
 def measure(quick: bool, progress: Callable[[str], None], hosts: list[str] | None = None) -> dict[str, Any]:
