@@ -87,6 +87,7 @@ def test_accept_value() -> None:
         request(sec_websocket_key="//////////////////////=="),  # spare bits of the last digit
         request("Content-Length: 0"),
         request("Content-Length: 000"),
+        request("Content-Length: " + "0" * 30),
         request("X:", "Y: \t ", "Z:\ta b\t"),
         request("X: \x80\xff\xa0"),
         request("HOST2: x", "host-: y"),
@@ -339,11 +340,6 @@ BAD: dict[str, tuple[bytes, int, str]] = {
         )
         for value in ["1", "5", "-1", "+0", "0, 0", "0x0", "", "00 0", "\xb2", "1" * 30]
     },
-    "long Content-Length": (
-        request("Content-Length: " + "0" * 30),
-        400,
-        "malformed request: bad Content-Length",
-    ),
     "two Content-Lengths": (
         request("Content-Length: 0", "content-length: 0"),
         400,

@@ -395,18 +395,18 @@ class ServerHandshake:
 
     def _judge(self, head: RequestHead) -> Request:
         """Judge a request (RFC 6455 §4.2.1)."""
-        headers = head.headers
+        headers, fields = head.headers, head.headers.by_name()
         not_get = None
         if head.method != "GET":
             not_get = HandshakeError(f"method {shown(head.method)}, not 'GET' (RFC 6455 §4.2.1)", 405)
             if not self._plain_http or head.method != "HEAD":
                 raise not_get
-        host = headers.get("Host", "")
+        host = fields["host"][0]
         if not check_authority(host):
             raise HandshakeError(f"Host {shown(host)} is not a host with or without a port (RFC 9112 §3.2)")
         target = _resource_name(head.target, host)
         # 426 also tells what would be right, to those who came here by mistake (RFC 9110 §15.5.22).
-        upgrade = headers.get_all("Upgrade")
+        upgrade = fields.get("upgrade", [])
         if "websocket" not in [name.lower() for name in parse_tokens(upgrade, "Upgrade", slash=True)]:
             other = HandshakeError(
                 f"Upgrade is {_found(upgrade)}, without 'websocket' (RFC 6455 §4.2.1)", 426
@@ -416,17 +416,17 @@ class ServerHandshake:
             raise other
         if not_get is not None:
             raise not_get
-        connection = headers.get_all("Connection")
+        connection = fields.get("connection", [])
         if "upgrade" not in [token.lower() for token in parse_tokens(connection, "Connection")]:
             raise HandshakeError(
                 f"Connection is {_found(connection)}, without 'upgrade' (RFC 6455 §4.2.1)", 426
             )
-        version = headers.get("Sec-WebSocket-Version")
+        version = next(iter(fields.get("sec-websocket-version", [])), None)
         if version is None:
             raise HandshakeError("no Sec-WebSocket-Version field (RFC 6455 §4.2.1)")
         if version != _VERSION:
             raise HandshakeError(f"Sec-WebSocket-Version {shown(version)}, not '13' (RFC 6455 §4.4)", 426)
-        key = headers.get("Sec-WebSocket-Key")
+        key = next(iter(fields.get("sec-websocket-key", [])), None)
         if key is None:
             raise HandshakeError("no Sec-WebSocket-Key field (RFC 6455 §4.2.1)")
         # Exactly what 16 bytes look like in Base64. The 4 bits that the last digit has to spare may be
@@ -436,15 +436,15 @@ class ServerHandshake:
                 f"Sec-WebSocket-Key {shown(key)} is not 16 bytes in Base64 (RFC 6455 §4.2.1)"
             )
         self._key = key
-        values = headers.get_all("Sec-WebSocket-Protocol")
+        values = fields.get("sec-websocket-protocol", [])
         subprotocols = parse_tokens(values, "Sec-WebSocket-Protocol")
         if len(set(subprotocols)) != len(subprotocols) or (values and not subprotocols):
             what = "is empty" if not subprotocols else f"{_found(values)} repeats a subprotocol"
             raise HandshakeError(f"Sec-WebSocket-Protocol {what} (RFC 6455 §4.1)")
-        extensions = headers.get_all("Sec-WebSocket-Extensions")
+        extensions = fields.get("sec-websocket-extensions", [])
         if not parse_extensions(extensions) and extensions:
             raise HandshakeError("Sec-WebSocket-Extensions is empty (RFC 6455 §9.1)")
-        origin = headers.get("Origin")
+        origin = next(iter(fields.get("origin", [])), None)
         if self._origins is not None and not origin_allowed(origin, self._origins):
             what = "a request without Origin" if origin is None else f"origin {shown(origin)}"
             raise HandshakeError(f"{what} is not allowed (RFC 6455 §10.2)", 403)

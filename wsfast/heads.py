@@ -1,9 +1,10 @@
-"""Heads of HTTP/1.1 messages: gathered from pieces, judged strictly, parsed by h11 (RFC 9112).
+"""Heads of HTTP/1.1 messages: gathered from pieces, judged strictly; responses are read by h11 (RFC 9112).
 
-h11 tolerates what old peers send: lines that end in a bare LF, folded lines, control characters in
-values. Each of them has been the way past a proxy that read the same bytes otherwise, and no WebSocket
-peer needs them. So they are refused here, before h11 sees the head. A head is parsed once, when all of
-it is there; what comes before its end is only searched for that end.
+HTTP parsers tolerate what old peers send: lines that end in a bare LF, folded lines, control characters
+in values. Each of them has been the way past a proxy that read the same bytes otherwise, and no WebSocket
+peer needs them. So they are refused here. Of a request that has passed there is nothing left to parse, for
+it has no body; a response, which may have one, goes to h11 then. A head is judged once, when all of it is
+there; what comes before its end is only searched for that end.
 """
 
 from __future__ import annotations
@@ -233,12 +234,15 @@ def _shown(line: bytes) -> str:
     return shown(line.decode("latin-1"))
 
 
-def _check_once(lines: list[bytes], names: tuple[str, ...]) -> None:
+def _check_once(lines: list[bytes], names: tuple[str, ...]) -> list[str]:
+    """Refuse heads that have one of these fields twice; return the names of all fields, in small letters."""
     have = [line.partition(b":")[0].lower().decode("ascii") for line in lines[1:]]
-    for name in names:
-        if have.count(name) > 1:
-            title = name.title().replace("Websocket", "WebSocket")
-            raise HandshakeError(f"{title} occurs {have.count(name)} times (RFC 9110 §5.3)")
+    if len(set(have)) < len(have):
+        for name in names:
+            if have.count(name) > 1:
+                title = name.title().replace("Websocket", "WebSocket")
+                raise HandshakeError(f"{title} occurs {have.count(name)} times (RFC 9110 §5.3)")
+    return have
 
 
 def _is_version(text: bytes) -> bool:
@@ -251,22 +255,13 @@ def _is_version(text: bytes) -> bool:
     )
 
 
-def _headers_of(event: h11.Request | h11.Response | h11.InformationalResponse) -> Headers:
-    return Headers.from_checked(
-        [(name.decode("ascii"), value.decode("latin-1")) for name, value in event.headers.raw_items()]
-    )
-
-
-def _parsed(connection: h11.Connection, head: bytes, what: str) -> Any:
-    """Return h11's event for a head that is complete, and so always has one."""
-    import h11
-
-    connection.receive_data(head)
-    try:
-        return connection.next_event()
-    except h11.RemoteProtocolError as exc:
-        # The checks before h11 are stricter than its own, but for lengths and codings of bodies.
-        raise HandshakeError(f"malformed {what}: {str(exc)[:80]}") from None
+def _headers_of(lines: list[bytes]) -> Headers:
+    """Return the fields of a head that is well-formed."""
+    fields = []
+    for line in lines[1:]:
+        name, _, value = line.decode("latin-1").partition(":")
+        fields.append((name, value.strip(" \t")))
+    return Headers.from_checked(fields)
 
 
 def parse_request(head: bytes, max_count: int) -> RequestHead:
@@ -291,28 +286,20 @@ def parse_request(head: bytes, max_count: int) -> RequestHead:
         raise HandshakeError(f"HTTP version {parts[2][5:].decode()}, not 1.1 (RFC 6455 §4.2.1)", 505)
     if parts[2] == b"HTTP/1.0":
         raise HandshakeError("HTTP version 1.0, not 1.1 or higher (RFC 6455 §4.2.1)")
-    _check_once(lines, _ONCE_IN_REQUEST)
-    names = {line.partition(b":")[0].lower(): line.partition(b":")[2].strip(b" \t") for line in lines[1:]}
-    if b"host" not in names:
+    names = _check_once(lines, _ONCE_IN_REQUEST)
+    if "host" not in names:
         raise HandshakeError("no Host field (RFC 6455 §4.2.1)")
     # What followed the head would be the body for one reader and frames for another.
-    if b"transfer-encoding" in names:
+    if "transfer-encoding" in names:
         raise HandshakeError("a request with Transfer-Encoding: it must have no body (RFC 9110 §9.3.1)")
-    length = names.get(b"content-length", b"0")
-    if not length or length.strip(b"0"):
+    headers = _headers_of(lines)
+    length = headers.get("Content-Length", "0")
+    if not length or length.strip("0"):
         raise HandshakeError(
-            f"a request with Content-Length {_shown(length)}: it must have no body (RFC 9110 §9.3.1)"
+            f"a request with Content-Length {shown(length)}: it must have no body (RFC 9110 §9.3.1)"
         )
-
-    import h11
-
-    event: h11.Request = _parsed(h11.Connection(h11.SERVER), head, "request")
-    return RequestHead(
-        event.method.decode("ascii"),
-        event.target.decode("ascii"),
-        event.http_version.decode("ascii"),
-        _headers_of(event),
-    )
+    method, target, version = [part.decode("ascii") for part in parts]
+    return RequestHead(method, target, version[5:], headers)
 
 
 class Body:
@@ -402,12 +389,20 @@ class ResponseReader:
         ):
             raise HandshakeError(f"{_shown(lines[0])} is not a status line (RFC 9112 §4)")
         _check_once(lines, _ONCE_IN_RESPONSE)
-        event: h11.Response | h11.InformationalResponse = _parsed(self._connection, head, "response")
+        import h11
+
+        self._connection.receive_data(head)
+        try:
+            # A head that is complete always has an event.
+            event: Any = self._connection.next_event()
+        except h11.RemoteProtocolError as exc:
+            # The checks before are stricter than h11's, but for lengths and codings of bodies.
+            raise HandshakeError(f"malformed response: {str(exc)[:80]}") from None
         return ResponseHead(
             event.status_code,
             bytes(event.reason).decode("latin-1"),
             bytes(event.http_version).decode("ascii"),
-            _headers_of(event),
+            _headers_of(lines),
         )
 
     def body(self) -> Body:
