@@ -7,5 +7,5 @@ set -x
 ruff check .
 ruff format --check .
 cython-lint wsfast/*.pyx wsfast/*.px[di]
-find csrc tests/c wsfast/*.h -name '*.[ch]' -print0 | xargs -0 clang-format --dry-run --Werror
+find csrc tests/c bench/endpoints wsfast/*.h -name '*.[ch]' -print0 | xargs -0 clang-format --dry-run --Werror
 codespell README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md AGENTS.md csrc wsfast scripts
