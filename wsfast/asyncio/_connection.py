@@ -18,6 +18,7 @@ from ..errors import InvalidState
 from ..events import Close, Ping, Pong, Rejected, Request, Response
 from ..prepared import PreparedMessage
 from . import _errors
+from ._alarms import Alarms
 from ._errors import ConcurrencyError, ConnectionClosed, ConnectionClosedOK
 
 if TYPE_CHECKING:
@@ -52,12 +53,17 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
     __slots__ = (
         "__dict__",
         "__weakref__",
+        "_alarms",
         "_close_timeout",
-        "_close_timer",
+        "_closing",
         "_drained",
+        "_due",
         "_id",
         "_keepalive",
+        "_kept_alive",
         "_lost",
+        "_ping_interval",
+        "_ping_timeout",
         "_pings",
         "_received_first",
         "_when_closed",
@@ -93,9 +99,15 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
         self._write_limit = write_limit
         self._drained: asyncio.Future[None] | None = None
         self._pings: dict[bytes, tuple[asyncio.Future[float], float]] | None = None
-        self._keepalive = None if ping_interval is None else _Keepalive(ping_interval, ping_timeout)
+        self._ping_interval = ping_interval
+        self._ping_timeout = ping_timeout
+        # The payload of the ping that keeps the connection alive, and when it was sent.
+        self._keepalive: bytes | None = None
+        self._kept_alive = 0.0
         self._close_timeout = close_timeout
-        self._close_timer: asyncio.TimerHandle | None = None
+        self._alarms = Alarms.of(loop)
+        self._due: asyncio.TimerHandle | int | None = None
+        self._closing = False
         self._received_first = False
         self._when_closed = on_close
         # Done when the transport is gone.
@@ -338,8 +350,11 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
 
     def _ponged(self, payload: bytes) -> None:
         """Take a pong: it answers the ping with its payload, and those before it (RFC 6455 §5.5.3)."""
-        if self._keepalive is not None and payload == self._keepalive.payload:
-            self._keepalive.ponged(self)
+        if payload == self._keepalive:
+            self._keepalive = None
+            self.latency = time.perf_counter() - self._kept_alive
+            if self._ping_timeout is not None and not self._closing:
+                self._wait_to_ping()
             return
         pings = self._pings
         if not pings or payload not in pings:
@@ -352,6 +367,30 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
             if earlier == payload:
                 self.latency = now - sent
                 return
+
+    def _wait_to_ping(self) -> None:
+        if self._ping_interval is None:
+            self._alarms.clear(self)
+        else:
+            self._alarms.set(self, self._ping_interval, Connection._keep_alive)
+
+    def _keep_alive(self) -> None:
+        """Ping the peer, and give it time to answer."""
+        payload = mask_key()
+        try:
+            frame = self._ws.ping(payload)
+        except InvalidState:
+            return
+        self._keepalive = payload
+        self._kept_alive = time.perf_counter()
+        self._put_now(frame)
+        if self._ping_timeout is None:
+            self._wait_to_ping()
+        else:
+            self._alarms.set(self, self._ping_timeout, Connection._give_up)
+
+    def _give_up(self) -> None:
+        self._fail(1011, "keepalive ping timeout")
 
     # ---- The end ---------------------------------------------------------------------------------
 
@@ -399,12 +438,18 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
 
     def _after_close(self) -> None:
         """See to it that the connection ends when a close frame has been sent or received."""
-        if self._keepalive is not None:
-            self._keepalive.stop()
-        if self._ws.should_close and not self._lost.done():
+        if self._lost.done():
+            return
+        if self._ws.should_close:
             self.transport.close()
-        if self._close_timer is None and self._close_timeout is not None and not self._lost.done():
-            self._close_timer = self.loop.call_later(self._close_timeout, self.transport.abort)
+        if self._close_timeout is None:
+            self._alarms.clear(self)
+        elif not self._closing:
+            self._closing = True
+            self._alarms.set(self, self._close_timeout, Connection._end_now)
+
+    def _end_now(self) -> None:
+        self.transport.abort()
 
     def _closed(self) -> ConnectionClosed:
         """Make the exception for whoever wants to go on with a connection that has ended."""
@@ -450,8 +495,7 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
 
     def _opened(self) -> None:
         """Begin to see to it that the peer is there."""
-        if self._keepalive is not None:
-            self._keepalive.start(self)
+        self._wait_to_ping()
 
     def _on_close(self) -> None:
         self._received_first = self._ws.close_sent is None or self._ws._due
@@ -467,11 +511,7 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
         self.transport.close()
         events = self._ws.receive_eof()
         self._ended = True
-        if self._close_timer is not None:
-            self._close_timer.cancel()
-            self._close_timer = None
-        if self._keepalive is not None:
-            self._keepalive.stop()
+        self._alarms.clear(self)
         self._writable = True
         if not self._lost.done():
             self._lost.set_result(None)
@@ -495,53 +535,6 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
         if self._drained is not None:
             self._drained.set_result(None)
             self._drained = None
-
-
-class _Keepalive:
-    """Pings the peer now and then, and fails the connection when it does not answer."""
-
-    __slots__ = ("interval", "payload", "sent", "timeout", "timer")
-
-    def __init__(self, interval: float, timeout: float | None) -> None:
-        self.interval = interval
-        self.timeout = timeout
-        self.timer: asyncio.TimerHandle | None = None
-        self.payload: bytes | None = None
-        self.sent = 0.0
-
-    def start(self, connection: Connection) -> None:
-        self.timer = connection.loop.call_later(self.interval, self.ping, connection)
-
-    def stop(self) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
-
-    def ping(self, connection: Connection) -> None:
-        self.timer = None
-        payload = mask_key()
-        try:
-            frame = connection._ws.ping(payload)
-        except InvalidState:
-            return
-        self.payload = payload
-        self.sent = time.perf_counter()
-        connection._put_now(frame)
-        if self.timeout is not None:
-            self.timer = connection.loop.call_later(self.timeout, self.give_up, connection)
-        else:
-            self.start(connection)
-
-    def ponged(self, connection: Connection) -> None:
-        self.payload = None
-        connection.latency = time.perf_counter() - self.sent
-        if self.timeout is not None:
-            self.stop()
-            self.start(connection)
-
-    def give_up(self, connection: Connection) -> None:
-        self.timer = None
-        connection._fail(1011, "keepalive ping timeout")
 
 
 def _watermarks(max_queue: int | tuple[int | None, int | None] | None) -> tuple[int, int]:

@@ -49,7 +49,7 @@ class ServerConnection(Connection):
 
     """
 
-    __slots__ = ("_open_timer", "_options", "server")
+    __slots__ = ("_options", "server")
 
     request: Request
 
@@ -57,7 +57,6 @@ class ServerConnection(Connection):
         super().__init__(ws, **options)
         self.server = server
         self._options = server._options
-        self._open_timer: asyncio.TimerHandle | None = None
 
     def respond(self, status: int, body: str | bytes = "", headers: HeadersLike = ()) -> Answer:
         """Make a response for ``process_request`` to return.
@@ -76,11 +75,10 @@ class ServerConnection(Connection):
         self.server._connections.add(self)
         timeout = self._options.open_timeout
         if timeout is not None:
-            self._open_timer = self.loop.call_later(timeout, self._too_slow)
+            self._alarms.set(self, timeout, ServerConnection._too_slow)
 
     def _too_slow(self) -> None:
         """Give up on a client that has not finished its request."""
-        self._open_timer = None
         self.logger.info("opening handshake timed out")
         self.transport.abort()
 
@@ -132,7 +130,6 @@ class ServerConnection(Connection):
                 self._reject(500, (), "Failed to open a WebSocket connection.\n")
 
     def _accept(self, headers: HeadersLike, **chosen: Any) -> None:
-        self._stop_open_timer()
         self._put(self._ws.accept(headers=headers, **chosen))
         self._opened()
         if self._options.on_connect is not None and not self._told(self._options.on_connect):
@@ -151,15 +148,9 @@ class ServerConnection(Connection):
 
     def _end_handshake(self) -> None:
         """Close the transport when what was sent is gone."""
-        self._stop_open_timer()
         self._flush()
         self.transport.close()
         self._after_close()
-
-    def _stop_open_timer(self) -> None:
-        if self._open_timer is not None:
-            self._open_timer.cancel()
-            self._open_timer = None
 
     async def _handle(self, handler: Handler) -> None:
         """Run the application, and close the connection when it is done."""
@@ -179,7 +170,6 @@ class ServerConnection(Connection):
             await self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_open_timer()
         self.server._connections.discard(self)
         super().connection_lost(exc)
 

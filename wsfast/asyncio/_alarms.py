@@ -1,0 +1,103 @@
+"""The deadlines of connections: many of them on one timer of the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._connection import Connection
+
+    Action = Callable[[Any], object]
+
+__all__ = ["Alarms"]
+
+#: Deadlines nearer than this, in seconds, are kept exactly. Those further away come up to a step late: nobody
+#: minds whether a ping is sent after 20.0 seconds or after 20.2, and thousands of connections share a timer.
+_NEAR = 5.0
+_STEP = 0.25
+
+_current = threading.local()
+
+
+class Alarms:
+    """The deadlines on an event loop. A connection has one at a time: of its handshake, ping or close."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        # The far ones, by the step at which they are due.
+        self.due: dict[int, dict[Connection, Action]] = {}
+        self.timer: asyncio.TimerHandle | None = None
+        self.timer_step = 0
+
+    @classmethod
+    def of(cls, loop: asyncio.AbstractEventLoop) -> Alarms:
+        """Return those of the loop that this thread runs."""
+        alarms: Alarms | None = getattr(_current, "alarms", None)
+        if alarms is None or alarms.loop is not loop:
+            alarms = _current.alarms = cls(loop)
+        return alarms
+
+    def set(self, connection: Connection, delay: float, action: Action) -> None:
+        """Have ``action`` called with the connection after a while, instead of what was set before.
+
+        Args:
+            connection: keeps what was set as its ``_due``: a timer of its own, a step, or ``None``.
+            delay: seconds.
+            action: a plain function.
+
+        """
+        self.clear(connection)
+        if delay < _NEAR:
+            connection._due = self.loop.call_later(delay, self._ring_one, connection, action)
+            return
+        step = connection._due = math.ceil((self.loop.time() + delay) / _STEP)
+        self.due.setdefault(step, {})[connection] = action
+        if self.timer is None or step < self.timer_step:
+            self._wait_for(step)
+
+    def clear(self, connection: Connection) -> None:
+        """Forget what was set."""
+        due, connection._due = connection._due, None
+        if isinstance(due, int):
+            waiting = self.due.get(due)
+            if waiting is not None:
+                waiting.pop(connection, None)
+                if not waiting:
+                    del self.due[due]
+            if not self.due and self.timer is not None:
+                # After the last connection nothing is left behind in the loop.
+                self.timer.cancel()
+                self.timer = None
+        elif due is not None:
+            due.cancel()
+
+    def _ring_one(self, connection: Connection, action: Action) -> None:
+        connection._due = None
+        action(connection)
+
+    def _wait_for(self, step: int) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+        self.timer_step = step
+        self.timer = self.loop.call_at(step * _STEP, self._ring)
+
+    def _ring(self) -> None:
+        """Call what is due."""
+        self.timer = None
+        now = self.loop.time() / _STEP + 0.01  # the loop may be early by the resolution of its clock
+        for step in sorted(step for step in self.due if step <= now):
+            for connection, action in self.due.pop(step).items():
+                if connection._due != step:
+                    continue  # another one's action has cleared it
+                connection._due = None
+                try:
+                    action(connection)
+                except Exception as exc:
+                    context = {"message": f"{action.__qualname__} failed", "exception": exc}
+                    self.loop.call_exception_handler({**context, "protocol": connection})
+        if self.due and self.timer is None:
+            self._wait_for(min(self.due))
