@@ -130,6 +130,12 @@ cdef enum:
     WAITING
     OVER
 
+cdef enum:
+    # What became of a broadcast.
+    ENDED
+    WRITTEN
+    SLOW
+
 
 @cython.final
 cdef class _Receive:
@@ -417,6 +423,22 @@ cdef class Endpoint:
     def _put(self, bytes frame not None):
         """Write a frame with the others of this turn."""
         self.put(frame)
+
+    @cython.critical_section
+    def _broadcast(self, prepared, frame, bint always):
+        """Write a prepared message at once, if this connection is open and its peer not slow."""
+        if not self.ws._sending:
+            return self._broadcast_otherwise(prepared, always)
+        if self._fragments is not None or not (always or self._writable):
+            return SLOW
+        if self.ws.masking:
+            frame = self.ws.send_prepared(prepared)
+        elif self.ws.inflate is not None:
+            frame = self.ws._frame_of_prepared(prepared)
+        if PyList_GET_SIZE(self.out):
+            self.flush()
+        self.transport.write(frame)
+        return WRITTEN
 
     @cython.critical_section
     def _flush_in_turn(self):

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from .connection import Connection
+    from .prepared import PreparedMessage
 
 __all__ = ["Endpoint", "Wakeup"]
 
@@ -17,6 +18,9 @@ __all__ = ["Endpoint", "Wakeup"]
 _FLUSH_AT = 1 << 16
 
 _MESSAGES = {str, bytes}
+
+# What became of a broadcast.
+_WRITTEN, _SLOW = 1, 2
 
 
 class _Done:
@@ -226,6 +230,7 @@ class Endpoint:
         def _cannot_receive(self) -> Exception: ...
         def _end(self, iterating: bool) -> Exception: ...
         def _as_wanted(self, message: str | bytes, decode: bool) -> str | bytes: ...
+        def _broadcast_otherwise(self, prepared: PreparedMessage, always: bool) -> int: ...
         def _pause_reading(self) -> None: ...
         def _resume_reading(self) -> None: ...
         def _send_otherwise(self, message: Any, text: bool | None) -> Any: ...
@@ -429,6 +434,32 @@ class Endpoint:
         elif not (self._corked or self._flush_due):
             self._flush_due = True
             self.loop.call_soon(self._flush_in_turn)
+
+    def _broadcast(self, prepared: PreparedMessage, frame: bytes, always: bool) -> int:
+        """Write a prepared message at once, if this connection is open and its peer not slow.
+
+        Args:
+            prepared: the message.
+            frame: its frame for servers' connections that do not compress.
+            always: whether it is written to a slow peer all the same.
+
+        Returns:
+            0 if the connection has ended, 1 if it was written, 2 if the peer is slow, or a message in
+            fragments under way.
+
+        """
+        if not self._ws._sending:
+            return self._broadcast_otherwise(prepared, always)
+        if self._fragments is not None or not (always or self._writable):
+            return _SLOW
+        if self._ws.role == "client":
+            frame = self._ws.send_prepared(prepared)
+        elif self._ws.deflate is not None:
+            frame = self._ws._frame_of_prepared(prepared)
+        if self._out:
+            self._flush()
+        self.transport.write(frame)
+        return _WRITTEN
 
     def _flush_in_turn(self) -> None:
         self._flush_due = False

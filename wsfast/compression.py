@@ -209,7 +209,8 @@ class Deflater:
         backend: the zlib module, ``None`` for the one that new connections use.
 
     Attributes:
-        parameters: compares equal between deflaters for which :meth:`compress_alone` gives the same.
+        parameters: compares equal between deflaters that have the same threshold, and for which
+            :meth:`compress_alone` gives the same.
         threshold: messages of fewer bytes are to be sent uncompressed.
 
     Raises:
@@ -239,7 +240,7 @@ class Deflater:
         options = {"wbits": -window_bits, "memLevel": mem_level}
         if level is not None:
             options["level"] = level
-        self.parameters: tuple[object, ...] = (backend.name, window_bits, level, mem_level)
+        self.parameters: tuple[object, ...] = (backend.name, window_bits, level, mem_level, threshold)
         self._make: Callable[[], Compressor] = partial(backend.module.compressobj, **options)
         self._sync = backend.module.Z_SYNC_FLUSH
         self._keeps_context = not no_context_takeover

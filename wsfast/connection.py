@@ -625,6 +625,12 @@ class ConnectionLogic(_Base):
         finally:
             self._compressing.release()
 
+    def _frame_of_prepared(self, message: PreparedMessage) -> bytes:
+        """Do that on a server while nothing is in the way: ``_sending``."""
+        if self._deflater is not None and self._compressing.locked():
+            raise _in_use()
+        return message.frame(self._deflater)
+
     def _send(self, opcode: int, payload: str | bytes, fin: bool, compress: bool | None) -> bytes:
         """Return the frame of what is not a whole message to be sent as it is."""
         self._check_sendable("send a message")
@@ -642,7 +648,7 @@ class ConnectionLogic(_Base):
         zlib lets other threads run, and two messages that it is given at once come out as one.
         """
         if not self._compressing.acquire(False):
-            raise RuntimeError("the connection is in use by another call")
+            raise _in_use()
 
     def _build(self, opcode: int, payload: str | bytes, fin: bool, compress: bool | None) -> bytes:
         """Return the next frame of a message, compressed or not."""
@@ -689,6 +695,10 @@ def _drop_frames(error: BaseException | None) -> None:
         cause = error.__cause__
         error.__context__ = cause
         error = cause
+
+
+def _in_use() -> RuntimeError:
+    return RuntimeError("the connection is in use by another call")
 
 
 def _close_payload(code: int | None, reason: str) -> bytes:

@@ -36,7 +36,7 @@ class PreparedMessage:
 
     """
 
-    __slots__ = ("_compressed", "_opcode", "_plain", "compress", "data")
+    __slots__ = ("_frames", "_opcode", "_plain", "compress", "data")
 
     data: str | bytes
     compress: bool | None
@@ -51,7 +51,8 @@ class PreparedMessage:
         # Checks the rest, too.
         self._plain = encode_frame(self._opcode, data)
         self.compress = compress
-        self._compressed: dict[object, bytes] = {}
+        # By the parameters of deflaters: the frame, and whether it is compressed.
+        self._frames: dict[object, tuple[bytes, bool]] = {}
         if isinstance(data, str):
             self.data = data
         else:
@@ -59,17 +60,21 @@ class PreparedMessage:
 
     def frame(self, deflater: Deflater | None) -> bytes:
         """Return the frame, not masked, for a connection that compresses by ``deflater``, if at all."""
-        if deflater is None or (self.compress is not None and not self.compress):
+        if deflater is None:
             return self._plain
-        payload = str.encode(self.data) if isinstance(self.data, str) else self.data
-        if self.compress is None and len(payload) < deflater.threshold:
-            return self._plain
-        frame = self._compressed.get(deflater.parameters)
-        if frame is None:
-            compressed = deflater.compress_alone(payload)
-            frame = encode_frame(self._opcode, compressed, rsv1=True)
-            self._compressed[deflater.parameters] = frame
-        # What it compresses from here on must not refer to what is before this message, of which it does
-        # not know: the peer's window has moved on (RFC 7692 §7.2.2).
-        deflater.forget()
+        found = self._frames.get(deflater.parameters)
+        if found is None:
+            found = self._frames[deflater.parameters] = self._frame_for(deflater)
+        frame, compressed = found
+        if compressed:
+            # What it compresses from here on must not refer to what is before this message, of which it
+            # does not know: the peer's window has moved on (RFC 7692 §7.2.2).
+            deflater.forget()
         return frame
+
+    def _frame_for(self, deflater: Deflater) -> tuple[bytes, bool]:
+        payload = str.encode(self.data) if isinstance(self.data, str) else self.data
+        wanted = len(payload) >= deflater.threshold if self.compress is None else self.compress
+        if not wanted:
+            return self._plain, False
+        return encode_frame(self._opcode, deflater.compress_alone(payload), rsv1=True), True

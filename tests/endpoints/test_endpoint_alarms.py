@@ -120,10 +120,11 @@ def test_near_ones_have_timers_of_their_own() -> None:
         rung: list[Any] = []
         each: Any = Someone(rung)
         alarms.set(each, 0.01, Someone.ring)
-        assert isinstance(each._due, asyncio.TimerHandle)
-        while not rung:
+        timer: object = each._due
+        assert isinstance(timer, asyncio.TimerHandle)
+        while each._due is not None:
             await asyncio.sleep(0.01)
-        assert each._due is None
+        assert rung == [each]
         alarms.set(each, 0.01, Someone.ring)
         alarms.clear(each)
         await asyncio.sleep(0.05)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..connection import State
 from ..prepared import PreparedMessage
 
 if TYPE_CHECKING:
@@ -53,17 +52,16 @@ def broadcast(
     if slow not in ("skip", "send", "close"):
         raise ValueError(f"slow must be 'skip', 'send' or 'close', not {slow!r}")
     prepared = message if isinstance(message, PreparedMessage) else PreparedMessage(message)
+    frame, always = prepared.frame(None), slow == "send"
     sent = skipped = closed = 0
     for connection in connections:
-        if connection._ws.state is not State.OPEN:
-            continue
-        if connection._fragments is not None or not (connection._writable or slow == "send"):
+        outcome = connection._broadcast(prepared, frame, always)
+        if outcome == 1:
+            sent += 1
+        elif outcome == 2:
             if slow == "close" and connection._fragments is None:
                 connection._begin_closing(1013, "too slow")
                 closed += 1
             else:
                 skipped += 1
-            continue
-        connection._broadcast(prepared)
-        sent += 1
     return Counts(sent, skipped, closed)

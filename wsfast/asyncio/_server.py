@@ -131,6 +131,7 @@ class ServerConnection(Connection):
 
     def _accept(self, headers: HeadersLike, **chosen: Any) -> None:
         self._put(self._ws.accept(headers=headers, **chosen))
+        self.server._open.add(self)
         self._opened()
         if self._options.on_connect is not None and not self._told(self._options.on_connect):
             self._fail(1011, "internal error")
@@ -171,7 +172,12 @@ class ServerConnection(Connection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.server._connections.discard(self)
+        self.server._open.discard(self)
         super().connection_lost(exc)
+
+    def _after_close(self) -> None:
+        self.server._open.discard(self)
+        super()._after_close()
 
 
 class _Options(NamedTuple):
@@ -201,6 +207,8 @@ class Server:
         self._server: asyncio.Server | None = None
         # All of them, also those whose handshake is under way.
         self._connections: set[ServerConnection] = set()
+        # Those that messages can be sent to.
+        self._open: set[ServerConnection] = set()
         # What their handlers run in.
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing: asyncio.Task[None] | None = None
@@ -209,7 +217,7 @@ class Server:
 
     @property
     def connections(self) -> set[ServerConnection]:
-        return {each for each in self._connections if each.state is State.OPEN}
+        return self._open.copy()
 
     @property
     def sockets(self) -> tuple[Any, ...]:
