@@ -304,8 +304,11 @@ cdef class Endpoint:
             for event in events:
                 if is_message(<PyObject *>event):
                     self.queue.append(event)
-                else:
-                    self._react(event)
+                    continue
+                if self.wakeup.callback is not None and self.head != PyList_GET_SIZE(self.queue):
+                    # Who waits for a message may answer it, although a close frame came right behind it.
+                    self.wakeup.resume()
+                self._react(event)
         elif self.head == PyList_GET_SIZE(self.queue):
             self.queue = events
             self.head = 0

@@ -305,8 +305,11 @@ class Endpoint:
             for event in events:
                 if type(event) in _MESSAGES:
                     queue.append(event)
-                else:
-                    self._react(event)
+                    continue
+                if queue:
+                    # Who waits for a message may answer it, although a close frame came right behind it.
+                    self._wakeup.wake()
+                self._react(event)
         self._wakeup.wake()
         if len(queue) > self._high and self._reading and not self._ended:
             self._reading = False

@@ -94,7 +94,8 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
         self._keepalive = None if ping_interval is None else _Keepalive(ping_interval, ping_timeout)
         self._close_timeout = close_timeout
         self._close_timer: asyncio.TimerHandle | None = None
-        self._received_first = False
+        # Until this end begins to close.
+        self._received_first = True
         # Done when the transport is gone.
         self._lost: asyncio.Future[None] = loop.create_future()
 
@@ -382,6 +383,7 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
 
     def _begin_closing(self, code: int, reason: str) -> None:
         frame = self._ws.close(code, reason)
+        self._received_first = False
         self._put_now(frame)
         self._after_close()
 
@@ -389,6 +391,7 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
         """Close the connection without waiting for the peer's close frame (RFC 6455 §7.1.7)."""
         if self._ws.state is State.OPEN:
             self._put(self._ws.close(code, reason))
+            self._received_first = False
         if not self._lost.done():
             self._flush()
             self.transport.close()
@@ -441,7 +444,6 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
             self._keepalive.start(self)
 
     def _on_close(self) -> None:
-        self._received_first = self._ws.close_sent is None or self._ws._due
         self._ended = True
         self._flush()
         self._after_close()
