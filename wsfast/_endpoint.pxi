@@ -187,7 +187,7 @@ cdef class _Receive:
             raise endpoint._end(self.iterating)
         if state == NEW and PyList_GET_SIZE(endpoint.out):
             # What was sent before is not left for the end of the turn.
-            endpoint.flush()
+            endpoint.flush(not endpoint.corked)
         self.state = WAITING
         endpoint._receiving = True
         endpoint.wakeup._asyncio_future_blocking = True
@@ -283,7 +283,7 @@ cdef class Endpoint:
         finally:
             self.corked = False
             if PyList_GET_SIZE(self.out) or self.ws._due:
-                self.flush()
+                self.flush(True)
         return 0
 
     @cython.critical_section
@@ -410,7 +410,7 @@ cdef class Endpoint:
         PyList_Append(self.out, frame)
         self.out_size += PyBytes_GET_SIZE(frame)
         if self.out_size >= FLUSH_AT:
-            self.flush()
+            self.flush(not self.corked)
         elif not (self.corked or self.flush_due):
             self.flush_due = True
             self.loop.call_soon(self._flush_in_turn)
@@ -425,17 +425,19 @@ cdef class Endpoint:
     def _flush_in_turn(self):
         self.flush_due = False
         if PyList_GET_SIZE(self.out):
-            self.flush()
+            self.flush(True)
 
     @cython.critical_section
     def _flush(self):
         """Write what was sent."""
-        self.flush()
+        self.flush(True)
 
-    cdef int flush(self) except -1:
+    cdef int flush(self, bint due) except -1:
+        # What is due can be a close frame, which is the last to go: while what was read is handed on, answers to it
+        # go first.
         cdef list out = self.out
         cdef Py_ssize_t size = self.out_size
-        if self.ws._due:
+        if due and self.ws._due:
             PyList_Append(out, self.ws.data_to_send())
         if PyList_GET_SIZE(out) == 0:
             return 0
