@@ -20,6 +20,7 @@ import wsfast
 # tests is not a package: its helpers are found here.
 sys.path.insert(0, str(Path(__file__).parent))
 
+from endpoint_settings import SETTINGS, Setting
 from implementations import Implementation, compiled_module, implementation_names
 
 # The same examples in every run: a failure is the change's, not the day's. --exhaustive explores.
@@ -51,6 +52,14 @@ def impl(request: pytest.FixtureRequest) -> Iterator[Implementation]:
 def backend(request: pytest.FixtureRequest) -> Iterator[Implementation]:
     """As `impl`, but only the best kernel set: for tests of what is the same in all of them."""
     with selected(request.param) as chosen:
+        yield chosen
+
+
+@pytest.fixture(params=SETTINGS, ids=str)
+def setting(request: pytest.FixtureRequest) -> Iterator[Setting]:
+    """A backend, an event loop and its transports, for tests of endpoints with peers of all kinds."""
+    chosen: Setting = request.param
+    with chosen.ready():
         yield chosen
 
 

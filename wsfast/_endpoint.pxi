@@ -193,7 +193,7 @@ cdef class _Receive:
             raise endpoint._end(self.iterating)
         if state == NEW and PyList_GET_SIZE(endpoint.out):
             # What was sent before is not left for the end of the turn.
-            endpoint.flush()
+            endpoint.flush(not endpoint.corked)
         self.state = WAITING
         endpoint._receiving = True
         endpoint.wakeup._asyncio_future_blocking = True
@@ -289,7 +289,7 @@ cdef class Endpoint:
         finally:
             self.corked = False
             if PyList_GET_SIZE(self.out) or self.ws._due:
-                self.flush()
+                self.flush(True)
         return 0
 
     @cython.critical_section
@@ -310,8 +310,11 @@ cdef class Endpoint:
             for event in events:
                 if is_message(<PyObject *>event):
                     self.queue.append(event)
-                else:
-                    self._react(event)
+                    continue
+                if self.wakeup.callback is not None and self.head != PyList_GET_SIZE(self.queue):
+                    # Who waits for a message may answer it, although a close frame came right behind it.
+                    self.wakeup.resume()
+                self._react(event)
         elif self.head == PyList_GET_SIZE(self.queue):
             self.queue = events
             self.head = 0
@@ -413,7 +416,7 @@ cdef class Endpoint:
         PyList_Append(self.out, frame)
         self.out_size += PyBytes_GET_SIZE(frame)
         if self.out_size >= FLUSH_AT:
-            self.flush()
+            self.flush(not self.corked)
         elif not (self.corked or self.flush_due):
             self.flush_due = True
             self.loop.call_soon(self._flush_in_turn)
@@ -436,7 +439,7 @@ cdef class Endpoint:
         elif self.ws.inflate is not None:
             frame = self.ws._frame_of_prepared(prepared)
         if PyList_GET_SIZE(self.out):
-            self.flush()
+            self.flush(True)
         self.transport.write(frame)
         return WRITTEN
 
@@ -444,17 +447,19 @@ cdef class Endpoint:
     def _flush_in_turn(self):
         self.flush_due = False
         if PyList_GET_SIZE(self.out):
-            self.flush()
+            self.flush(True)
 
     @cython.critical_section
     def _flush(self):
         """Write what was sent."""
-        self.flush()
+        self.flush(True)
 
-    cdef int flush(self) except -1:
+    cdef int flush(self, bint due) except -1:
+        # What is due can be a close frame, which is the last to go: while what was read is handed on, answers to it
+        # go first.
         cdef list out = self.out
         cdef Py_ssize_t size = self.out_size
-        if self.ws._due:
+        if due and self.ws._due:
             PyList_Append(out, self.ws.data_to_send())
         if PyList_GET_SIZE(out) == 0:
             return 0

@@ -156,7 +156,7 @@ class _Receive:
             raise endpoint._end(self._iterating)
         if state == "new" and endpoint._out:
             # What was sent before is not left for the end of the turn.
-            endpoint._flush()
+            endpoint._flush(not endpoint._corked)
         self._state = "waiting"
         endpoint._receiving = True
         endpoint._wakeup._asyncio_future_blocking = True
@@ -310,8 +310,11 @@ class Endpoint:
             for event in events:
                 if type(event) in _MESSAGES:
                     queue.append(event)
-                else:
-                    self._react(event)
+                    continue
+                if queue:
+                    # Who waits for a message may answer it, although a close frame came right behind it.
+                    self._wakeup.wake()
+                self._react(event)
         self._wakeup.wake()
         if len(queue) > self._high and self._reading and not self._ended:
             self._reading = False
@@ -430,7 +433,7 @@ class Endpoint:
         self._out.append(frame)
         self._out_size += len(frame)
         if self._out_size >= _FLUSH_AT:
-            self._flush()
+            self._flush(not self._corked)
         elif not (self._corked or self._flush_due):
             self._flush_due = True
             self.loop.call_soon(self._flush_in_turn)
@@ -466,9 +469,15 @@ class Endpoint:
         if self._out:
             self._flush()
 
-    def _flush(self) -> None:
-        """Write what was sent, in one system call as a rule."""
-        if self._ws._due:
+    def _flush(self, due: bool = True) -> None:
+        """Write what was sent, in one system call as a rule.
+
+        Args:
+            due: and what the protocol has to say by itself. That can be a close frame, which is the last to
+                go: while what was read is handed on, answers to it go first.
+
+        """
+        if due and self._ws._due:
             self._out.append(self._ws.data_to_send())
         out, self._out = self._out, []
         size, self._out_size = self._out_size, 0

@@ -1,6 +1,6 @@
-"""Run the Autobahn TestSuite on wsfast, as a server and as a client, with both backends.
+"""Run the Autobahn TestSuite on wsfast, as a server and as a client, with both layers and both backends.
 
-``python tests/autobahn/run.py --quick`` takes about two minutes; README.md beside this file tells the rest.
+``python tests/autobahn/run.py --quick`` takes about four minutes; README.md beside this file tells the rest.
 The exit status is 0 when every case was run and passed, 1 when not, 2 when the suite could not be run.
 """
 
@@ -22,10 +22,22 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO
 
-from suite import WSTEST, Result, SuiteError, all_cases, clean_environ, environment, read_results
+from suite import (
+    WSTEST,
+    Result,
+    SuiteError,
+    all_cases,
+    clean_environ,
+    environment,
+    read_results,
+    run_name,
+)
 
 HERE = Path(__file__).resolve().parent
 ROLES = ("server", "client")
+
+#: What is tested, and what the names of its two programs begin with: ``echo_server.py`` and so on.
+LAYERS = {"connection": "echo", "asyncio": "endpoint"}
 
 #: The backends, and the WSFAST_EXTENSION that asks for each.
 BACKENDS = {"c": "1", "python": "0"}
@@ -88,9 +100,10 @@ async def read_line(child: asyncio.subprocess.Process, timeout: float | None = N
 
 
 class Run:
-    """One role with one backend: an echo program of ours, and the suite.
+    """One role with one layer and backend: an echo program of ours, and the suite.
 
     Args:
+        layer: of ours: ``connection`` or ``asyncio``.
         role: of ours: ``server`` or ``client``.
         backend: of ours: ``c`` or ``python``.
         python2: the suite's interpreter.
@@ -104,10 +117,13 @@ class Run:
 
     """
 
-    def __init__(self, role: str, backend: str, python2: str, cases: Sequence[str], report: Path) -> None:
-        self.role, self.backend, self.python2, self.cases = role, backend, python2, cases
-        self.agent = f"wsfast-{role}-{backend}"
-        self.folder = report / f"{role}-{backend}"
+    def __init__(
+        self, layer: str, role: str, backend: str, python2: str, cases: Sequence[str], report: Path
+    ) -> None:
+        self.layer, self.role, self.backend, self.python2, self.cases = layer, role, backend, python2, cases
+        name = run_name(layer, role, backend)
+        self.agent, self.folder = f"wsfast-{name}", report / name
+        self.script = HERE / f"{LAYERS[layer]}_{role}.py"
         self.our_log, self.suite_log = self.folder / f"{role}.log", self.folder / "wstest.log"
         self.our_env = {**os.environ, "WSFAST_EXTENSION": BACKENDS[backend], "WSFAST_ISA": ""}
         self.results: dict[str, Result] = {}
@@ -162,7 +178,7 @@ class Run:
     @contextlib.asynccontextmanager
     async def serving(self, log: IO[bytes]) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
         """Start our server, and learn its URL."""
-        async with process(sys.executable, HERE / "echo_server.py", env=self.our_env, err=log) as server:
+        async with process(sys.executable, self.script, env=self.our_env, err=log) as server:
             url = (await read_line(server, START_TIMEOUT)).strip()
             if not url:
                 raise SuiteError("the server did not start")
@@ -170,7 +186,7 @@ class Run:
 
     async def connect(self, port: int, log: IO[bytes]) -> None:
         """Run our client until it has been through all cases."""
-        program = (sys.executable, str(HERE / "echo_client.py"), str(port), self.agent, *self.cases)
+        program = (sys.executable, str(self.script), str(port), self.agent, *self.cases)
         async with process(*program, env=self.our_env, err=log) as client:
             if await client.wait() != 0:
                 raise SuiteError(f"the client failed with {client.returncode}")
@@ -219,14 +235,14 @@ def table(title: str, grades: Sequence[str], runs: Mapping[Run, Sequence[str]]) 
     """Write how many cases of each run got each grade, as Markdown."""
     others = {grade for results in runs.values() for grade in results}.difference(grades)
     head = [title, *grades, *sorted(others), "cases", "seconds"]
-    rows = [head, ["-" * 22, *("-" * (len(name) - 1) + ":" for name in head[1:])]]
+    rows = [head, ["-" * 28, *("-" * (len(name) - 1) + ":" for name in head[1:])]]
     for run, results in runs.items():
         count = Counter(results)
         numbers = [count[grade] for grade in head[1:-2]] + [len(results), round(run.seconds)]
         rows.append([run.agent, *map(str, numbers)])
     # The first column to the left, numbers to the right.
     return "\n".join(
-        f"| {first:22} | "
+        f"| {first:28} | "
         + " | ".join(f"{cell:>{len(name)}}" for cell, name in zip(cells, head[1:], strict=True))
         + " |"
         for first, *cells in rows
@@ -253,6 +269,7 @@ def parse_arguments() -> argparse.Namespace:
     add = parser.add_argument
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "wsfast-autobahn")
     add("--quick", action="store_true", help="without 9.*, and with a sample of 12.* and 13.*")
+    add("--layer", choices=list(LAYERS), help="of wsfast; default: both, one after the other")
     add("--role", choices=ROLES, help="what wsfast is; default: both, one after the other")
     add("--backend", choices=list(BACKENDS), help="default: both, one after the other")
     add("--cases", nargs="+", metavar="PATTERN", help="such as 1.1.1 '9.*' '12.[1-3].?'; default: all")
@@ -278,7 +295,13 @@ def main() -> int:
     report = arguments.report.absolute()
     roles = [arguments.role] if arguments.role else ROLES
     backends = [arguments.backend] if arguments.backend else BACKENDS
-    runs = [Run(role, backend, python2, cases, report) for role in roles for backend in backends]
+    layers = [arguments.layer] if arguments.layer else LAYERS
+    runs = [
+        Run(layer, role, backend, python2, cases, report)
+        for layer in layers
+        for role in roles
+        for backend in backends
+    ]
     try:
         asyncio.run(run_all(runs, arguments.timeout or (600 if arguments.quick else 5400)))
     except (KeyboardInterrupt, asyncio.CancelledError):

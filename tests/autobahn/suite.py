@@ -39,6 +39,11 @@ print(json.dumps([".".join(c.__name__[len(case.CaseBasename):].split("_")) for c
 """
 
 
+def run_name(layer: str, role: str, backend: str) -> str:
+    """Return the name of a run's folder, and, with ``wsfast-`` before it, of what is tested in reports."""
+    return f"{role}-{backend}" if layer == "connection" else f"{layer}-{role}-{backend}"
+
+
 class SuiteError(Exception):
     """The suite cannot be run, or did not run as it should."""
 

@@ -418,6 +418,31 @@ def test_connecting_again_to_a_server_that_was_away() -> None:
     run(main())
 
 
+def test_connecting_again_to_a_server_that_ends_during_the_handshake() -> None:
+    async def main() -> None:
+        attempts: list[str] = []
+
+        def look(exc: Exception) -> Exception | None:
+            attempts.append(str(exc))
+            return process_exception(exc) if len(attempts) < 3 else ZeroDivisionError()
+
+        async def end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.close()
+
+        ending = await asyncio.start_server(end, "127.0.0.1", 0)
+        port = ending.sockets[0].getsockname()[1]
+        options: dict[str, Any] = {"process_exception": look, "reconnect_delays": lambda: iter([0.01] * 3)}
+        with pytest.raises(ZeroDivisionError):
+            async for _ in connect(f"ws://127.0.0.1:{port}/", **options):
+                pytest.fail("it is not open")
+        ending.close()
+        await ending.wait_closed()
+        assert attempts == ["connection closed before the handshake was complete (RFC 6455 §4.1)"] * 3
+
+    run(main())
+
+
 def test_what_is_not_worth_another_attempt() -> None:
     async def main() -> None:
         statuses = [503, 503, 404]

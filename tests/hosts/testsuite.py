@@ -49,7 +49,7 @@ class HostRun(Run):
     def __init__(
         self, library: str, role: str, variant: str, python2: str, cases: Sequence[str], report: Path
     ) -> None:
-        super().__init__(role, "c", python2, cases, report)
+        super().__init__("connection", role, "c", python2, cases, report)
         self.library, self.variant = library, variant
         self.agent = f"{library}-{role}-{variant}"
         self.folder = report / self.agent

@@ -72,7 +72,8 @@ class ClientConnection(Connection):
 def process_exception(exc: Exception) -> Exception | None:
     """Tell whether a failed attempt to connect is worth another one.
 
-    It is for errors of the network, and for a server that answers with 500, 502, 503 or 504.
+    It is for errors of the network, for a server that answers with 500, 502, 503 or 504, and for one that
+    closes the connection instead of an answer.
 
     Returns:
         ``None`` to try again, or what to raise.
@@ -82,7 +83,7 @@ def process_exception(exc: Exception) -> Exception | None:
         return None
     if isinstance(exc, InvalidStatus) and exc.response.status in (500, 502, 503, 504):
         return None
-    if isinstance(exc, HandshakeError) and "ended" in str(exc):
+    if isinstance(exc, HandshakeError) and "closed before the handshake" in str(exc):
         return None
     return exc
 

@@ -108,7 +108,8 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
         self._alarms = Alarms.of(loop)
         self._due: asyncio.TimerHandle | int | None = None
         self._closing = False
-        self._received_first = False
+        # Until this end begins to close.
+        self._received_first = True
         self._when_closed = on_close
         # Done when the transport is gone.
         self._lost: asyncio.Future[None] = loop.create_future()
@@ -429,6 +430,7 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
 
     def _begin_closing(self, code: int, reason: str) -> None:
         frame = self._ws.close(code, reason)
+        self._received_first = False
         self._put_now(frame)
         self._after_close()
 
@@ -436,6 +438,7 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
         """Close the connection without waiting for the peer's close frame (RFC 6455 §7.1.7)."""
         if self._ws.state is State.OPEN:
             self._put(self._ws.close(code, reason))
+            self._received_first = False
         if not self._lost.done():
             self._flush()
             self.transport.close()
@@ -503,7 +506,6 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
         self._wait_to_ping()
 
     def _on_close(self) -> None:
-        self._received_first = self._ws.close_sent is None or self._ws._due
         self._ended = True
         self._flush()
         self._after_close()
