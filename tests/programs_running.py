@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -113,7 +113,7 @@ class Program:
             print(errors, file=sys.stderr)
         elif os.name == "posix":
             assert code == 0, errors
-            assert errors == "" or not self._quiet
+            assert not (errors and self._quiet), errors
 
     def interrupt(self) -> None:
         """End it as ^C does."""
@@ -134,9 +134,14 @@ class Client:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def to(cls, uri: str) -> Any:
-        async with connect(uri, proxy=None, open_timeout=DEADLINE, close_timeout=DEADLINE) as ws:
+    async def to(cls, uri: str) -> AsyncIterator[Client]:
+        ws = await connect(uri, proxy=None, open_timeout=DEADLINE)
+        try:
             yield cls(ws)
+        finally:
+            # Not ws.close(): it waits for an answer that may be behind more than anyone wants to read.
+            ws.transport.abort()
+            await ws.wait_closed()
 
     async def tell(self, **message: object) -> None:
         await self.ws.send(json.dumps(message))

@@ -4,10 +4,10 @@ Run it, and open the page it tells of::
 
     python examples/programs/video.py
 
-A frame is its number (uint32, little-endian) and a byte for each pixel; the palette is in the first message, in
-JSON. A viewer answers each frame with its number, in decimal. Who has not answered --window frames gets no more
-of them until it does, and sees by the numbers how many it missed. That bounds what is on its way, also in the
-buffers of systems and proxies, where the server cannot look.
+A frame is its number (uint32, little-endian) and a byte for each pixel; the palette is in the first message,
+in JSON. A viewer answers each frame with its number, in decimal. Who has not answered --window frames gets no
+more of them until it does, and sees by the numbers how many it missed. That bounds what is on its way, in the
+buffers of systems and proxies, too, where the server cannot look.
 """
 
 from __future__ import annotations
