@@ -134,8 +134,8 @@ class Client:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def to(cls, uri: str) -> AsyncIterator[Client]:
-        ws = await connect(uri, proxy=None, open_timeout=DEADLINE)
+    async def to(cls, uri: str, **options: Any) -> AsyncIterator[Client]:
+        ws = await connect(uri, proxy=None, open_timeout=DEADLINE, **options)
         try:
             yield cls(ws)
         finally:
@@ -164,7 +164,7 @@ class Client:
 
 
 def run(main: Coroutine[Any, Any, Any]) -> Any:
-    return asyncio.run(asyncio.wait_for(main, DEADLINE))
+    return asyncio.run(asyncio.wait_for(main, 2 * DEADLINE))
 
 
 def needs_redis() -> None:
