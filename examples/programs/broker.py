@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+import traceback
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -213,7 +214,11 @@ class RedisBroker:
                 if topic in self._confirmed:
                     self._confirmed[topic].set()
             elif topic in self._callbacks:
-                self._callbacks[topic](message["data"])
+                try:
+                    self._callbacks[topic](message["data"])
+                except Exception:
+                    # Of another version of the program, say. The next message is not to suffer from it.
+                    traceback.print_exc()
 
 
 def make_broker(url: str, on_status: Callable[[bool, str], object] | None = None) -> Broker:
