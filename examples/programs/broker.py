@@ -17,6 +17,7 @@ from typing import Any, Protocol
 __all__ = ["Broker", "BrokerLost", "LocalBroker", "RedisBroker", "make_broker"]
 
 Callback = Callable[[bytes], object]
+NOBODY = "wsfast:nobody"
 
 
 class BrokerLost(ConnectionError):
@@ -121,6 +122,7 @@ class RedisBroker:
         self._callbacks: dict[str, Callback] = {}
         self._confirmed: dict[str, asyncio.Event] = {}
         self._lock = asyncio.Lock()
+        self._there = True
         self._reader = asyncio.create_task(self._read())
 
     async def publish(self, topic: str, message: bytes, keep: int = 0) -> None:
@@ -145,24 +147,27 @@ class RedisBroker:
     async def subscribe(self, topic: str, callback: Callback) -> None:
         self._callbacks[topic] = callback
         confirmed = self._confirmed.setdefault(topic, asyncio.Event())
-        if self._pubsub is not None:
-            # If that fails, the reader sees it, too, and subscribes to all topics again.
-            async with self._lock:
-                with contextlib.suppress(*self._errors):
-                    await self._pubsub.subscribe(topic)
         try:
-            await asyncio.wait_for(confirmed.wait(), self.TIMEOUT)
+            await asyncio.wait_for(self._confirm(topic, confirmed), self.TIMEOUT)
         except asyncio.TimeoutError:
             raise BrokerLost("the broker does not answer; the subscription is made when it does") from None
+
+    async def _confirm(self, topic: str, confirmed: asyncio.Event) -> None:
+        async with self._lock:
+            if self._pubsub is not None:
+                # If that fails, the reader sees it, too, and subscribes to all topics again.
+                with contextlib.suppress(*self._errors):
+                    await self._pubsub.subscribe(topic)
+        await confirmed.wait()
 
     async def unsubscribe(self, topic: str) -> None:
         self._callbacks.pop(topic, None)
         self._confirmed.pop(topic, None)
-        if self._pubsub is not None:
-            async with self._lock:
-                if topic not in self._callbacks:
-                    with contextlib.suppress(*self._errors):
-                        await self._pubsub.unsubscribe(topic)
+        async with self._lock:
+            # Somebody may have subscribed again meanwhile.
+            if self._pubsub is not None and topic not in self._callbacks:
+                with contextlib.suppress(*self._errors):
+                    await self._pubsub.unsubscribe(topic)
 
     async def close(self) -> None:
         self._reader.cancel()
@@ -172,22 +177,23 @@ class RedisBroker:
 
     async def _read(self) -> None:
         """Receive what is published, over one connection after another."""
-        there = True
         delay = self.DELAYS[0]
         while True:
             pubsub = self._redis.pubsub()
             try:
-                # A topic of nobody's: there is always something to be subscribed to.
-                await pubsub.subscribe("wsfast:nobody", *self._callbacks)
-                self._pubsub = pubsub
-                if not there:
-                    self._on_status(True, "the broker is back")
-                there, delay = True, self.DELAYS[0]
+                # Who subscribes meanwhile waits, and does so itself. The last topic is nobody's: there is always
+                # something to subscribe to, and when that is confirmed, all are.
+                async with self._lock:
+                    await pubsub.subscribe(*self._callbacks, NOBODY)
+                    self._pubsub = pubsub
                 await self._deliver(pubsub)
             except self._errors as error:
-                if there:
+                if self._there:
+                    self._there, delay = False, self.DELAYS[0]
                     self._on_status(False, f"the broker is lost ({error}): connecting again")
-                there = False
+                # What publish() would find out one by one, and fail each time.
+                with contextlib.suppress(*self._errors):
+                    await self._redis.connection_pool.disconnect(inuse_connections=False)
             finally:
                 self._pubsub = None
                 for event in self._confirmed.values():
@@ -213,6 +219,9 @@ class RedisBroker:
             if message["type"] == "subscribe":
                 if topic in self._confirmed:
                     self._confirmed[topic].set()
+                if topic == NOBODY and not self._there:
+                    self._there = True
+                    self._on_status(True, "the broker is back")
             elif topic in self._callbacks:
                 try:
                     self._callbacks[topic](message["data"])

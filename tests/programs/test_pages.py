@@ -92,11 +92,12 @@ def plots_are_drawn(page: Any, *plots: str) -> None:
         )
 
 
-def screenshot(page: Any, name: str) -> None:
+def screenshot(page: Any, name: str, ready: str = "true") -> None:
     folder = os.environ.get("WSFAST_SCREENSHOTS")
     if folder:
         # For plots with something in them.
         page.wait_for_timeout(12_000)
+        wait(page, ready)
         path = Path(folder) / f"{name}.png"
         page.screenshot(path=str(path), full_page=True)
         # A third of the bytes, and nobody sees it.
@@ -217,7 +218,14 @@ def test_game(browser: Any) -> None:
         wait(left, "document.getElementById('p99').textContent !== '-'")
         assert number(left, "ticks") > 0
         plots_are_drawn(left, "gap")
-        screenshot(left, "game")
+        ball = """(() => {
+          const canvas = document.getElementById("field");
+          const { width, height } = canvas;
+          const { data } = canvas.getContext("2d").getImageData(width * 0.55, 0, width * 0.3, height);
+          for (let i = 0; i < data.length; i += 4) if (data[i] === 255 && data[i + 1] === 255) return true;
+          return false;
+        })()"""
+        screenshot(left, "game", ready=ball)
         right.context.close()
         left.wait_for_selector("#told >> text=waiting for a second player")
 
