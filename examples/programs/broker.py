@@ -181,8 +181,8 @@ class RedisBroker:
         while True:
             pubsub = self._redis.pubsub()
             try:
-                # Who subscribes meanwhile waits, and does so itself. The last topic is nobody's: there is always
-                # something to subscribe to, and when that is confirmed, all are.
+                # Who subscribes meanwhile waits, and does so itself. The last topic is nobody's: there is
+                # always something to subscribe to, and when that is confirmed, all are.
                 async with self._lock:
                     await pubsub.subscribe(*self._callbacks, NOBODY)
                     self._pubsub = pubsub
