@@ -108,14 +108,7 @@ class Program:
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
-        # A transport whose peer is gone without a word, as browsers go, logs each write after the fifth until
-        # the event loop's next turn; wsfast.asyncio does not know before that. No fault of the program's.
-        errors = re.sub(
-            r"^(write\(\) called after connection lost|socket\.send\(\) raised exception)\.\n",
-            "",
-            self.errors.rest(),
-            flags=re.M,
-        )
+        errors = self.errors.rest()
         if error is not None:
             print(errors, file=sys.stderr)
         elif os.name == "posix":
@@ -146,9 +139,7 @@ class Client:
         try:
             yield cls(ws)
         finally:
-            # Not ws.close(): it waits for an answer that may be behind more than anyone wants to read.
-            ws.transport.abort()
-            await ws.wait_closed()
+            await ws.close()
 
     async def tell(self, **message: object) -> None:
         await self.ws.send(json.dumps(message))

@@ -290,6 +290,22 @@ def test_plain_http_head() -> None:
     )
 
 
+@pytest.mark.parametrize("more", [b"", b"Host: a\r\n", b"Upgrade: websocket\r\nConnection: Upgrade\r\n"])
+def test_plain_http_1_0(more: bytes) -> None:
+    """HAProxy's health checks are of that version, without Host; an Upgrade field in it does not count."""
+    data = b"GET /health HTTP/1.0\r\n" + more + b"\r\n"
+    server, event = ask(data, plain_http=True)
+    assert isinstance(event, Request)
+    assert (event.target, event.host) == ("/health", "a" if b"Host" in more else "")
+    assert str(event.error) == "HTTP version 1.0, not 1.1 or higher (RFC 6455 §4.2.1)"
+    with pytest.raises(InvalidState):
+        server.accept()
+    assert server.reject(204)[0] == b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
+    _, event = ask(data)
+    assert isinstance(event, Rejected)
+    assert event.status == 400
+
+
 @pytest.mark.parametrize(
     ("data", "options", "status"),
     [
@@ -298,6 +314,9 @@ def test_plain_http_head() -> None:
         (PAGE.replace(b"GET", b"POST"), {"plain_http": True}, 405),
         (PAGE.replace(b"Host: a", b"Host: a b"), {"plain_http": True}, 400),
         (PAGE.replace(b"/page", b"page"), {"plain_http": True}, 400),
+        (PAGE.replace(b"Host: a\r\n", b""), {"plain_http": True}, 400),
+        (PAGE.replace(b"1.1\r\nHost: a", b"1.0\r\nHost: a b"), {"plain_http": True}, 400),
+        (PAGE.replace(b"1.1", b"0.9"), {"plain_http": True}, 505),
         (request().replace(b"GET", b"HEAD"), {"plain_http": True}, 405),
         (request("Sec-WebSocket-Version: 8"), {"plain_http": True}, 400),
         (request("Origin: http://b"), {"plain_http": True, "origins": ["http://a"]}, 403),

@@ -298,7 +298,7 @@ cdef class Endpoint:
         self.deliver(events)
 
     cdef int deliver(self, list events) except -1:
-        cdef Py_ssize_t i, n = PyList_GET_SIZE(events)
+        cdef Py_ssize_t i, n = PyList_GET_SIZE(events), before = PyList_GET_SIZE(self.queue) - self.head
         cdef bint mixed = False
         if self._on_message is not None:
             return self.call_back(events)
@@ -322,7 +322,15 @@ cdef class Endpoint:
             self.queue += events
         if self.wakeup.callback is not None:
             self.wakeup.resume()
-        if PyList_GET_SIZE(self.queue) - self.head > self.high and self._reading and not self._ended:
+        if PyList_GET_SIZE(self.queue) - self.head > self.high and not self._ended:
+            self.too_many(before)
+        return 0
+
+    cdef int too_many(self, Py_ssize_t before) except -1:
+        """Read no more for now; or, behind a close frame of this side, go on to that of the peer."""
+        if self.ws.close_sent is not None:
+            del self.queue[self.head + max(self.high, before) :]
+        elif self._reading:
             self._reading = False
             self._pause_reading()
         return 0
@@ -432,6 +440,8 @@ cdef class Endpoint:
         """Write a prepared message at once, if this connection is open and its peer not slow."""
         if not self.ws._sending:
             return self._broadcast_otherwise(prepared, always)
+        if self.transport.is_closing():
+            return ENDED
         if self._fragments is not None or not (always or self._writable):
             return SLOW
         if self.ws.masking:
@@ -465,7 +475,7 @@ cdef class Endpoint:
             return 0
         self.out = []
         self.out_size = 0
-        if self.transport is None:
+        if self.transport is None or self.transport.is_closing():
             return 0
         if PyList_GET_SIZE(out) == 1:
             self.transport.write(<object>PyList_GET_ITEM(out, 0))

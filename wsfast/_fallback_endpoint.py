@@ -304,6 +304,7 @@ class Endpoint:
             self._call_back(events)
             return
         queue = self._queue
+        before = len(queue)
         if set(map(type, events)) <= _MESSAGES:
             queue.extend(events)
         else:
@@ -316,7 +317,15 @@ class Endpoint:
                     self._wakeup.wake()
                 self._react(event)
         self._wakeup.wake()
-        if len(queue) > self._high and self._reading and not self._ended:
+        if len(queue) > self._high and not self._ended:
+            self._too_many(before)
+
+    def _too_many(self, before: int) -> None:
+        """Read no more for now; or, behind a close frame of this side, go on to that of the peer."""
+        if self._ws.close_sent is not None:
+            while len(self._queue) > max(self._high, before):
+                self._queue.pop()
+        elif self._reading:
             self._reading = False
             self._pause_reading()
 
@@ -453,6 +462,8 @@ class Endpoint:
         """
         if not self._ws._sending:
             return self._broadcast_otherwise(prepared, always)
+        if self.transport.is_closing():
+            return 0
         if self._fragments is not None or not (always or self._writable):
             return _SLOW
         if self._ws.role == "client":
@@ -481,7 +492,7 @@ class Endpoint:
             self._out.append(self._ws.data_to_send())
         out, self._out = self._out, []
         size, self._out_size = self._out_size, 0
-        if not out or self.transport is None:
+        if not out or self.transport is None or self.transport.is_closing():
             return
         if len(out) == 1:
             self.transport.write(out[0])

@@ -379,7 +379,7 @@ class ServerHandshake:
                 return None
             head, rest = gathered
             self._no_body = head.startswith(b"HEAD ")
-            self._request = self._judge(parse_request(head, self._max_count))
+            self._request = self._judge(parse_request(head, self._max_count, self._plain_http))
         except HandshakeError as exc:
             return self._refuse(exc)
         self._trailing += rest
@@ -401,12 +401,17 @@ class ServerHandshake:
             not_get = HandshakeError(f"method {shown(head.method)}, not 'GET' (RFC 6455 §4.2.1)", 405)
             if not self._plain_http or head.method != "HEAD":
                 raise not_get
-        host = fields["host"][0]
-        if not check_authority(host):
+        old = head.version == "1.0"  # where it came so far
+        host = fields.get("host", [""])[0]
+        if not check_authority(host) and not (old and "host" not in fields):
             raise HandshakeError(f"Host {shown(host)} is not a host with or without a port (RFC 9112 §3.2)")
         target = _resource_name(head.target, host)
         # 426 also tells what would be right, to those who came here by mistake (RFC 9110 §15.5.22).
         upgrade = fields.get("upgrade", [])
+        if old:
+            # Its Upgrade field does not count (RFC 9110 §7.8).
+            other = HandshakeError("HTTP version 1.0, not 1.1 or higher (RFC 6455 §4.2.1)")
+            return Request(target, headers, host, headers.get("Origin"), error=other)
         if "websocket" not in [name.lower() for name in parse_tokens(upgrade, "Upgrade", slash=True)]:
             other = HandshakeError(
                 f"Upgrade is {_found(upgrade)}, without 'websocket' (RFC 6455 §4.2.1)", 426

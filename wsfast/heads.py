@@ -264,8 +264,13 @@ def _headers_of(lines: list[bytes]) -> Headers:
     return Headers.from_checked(fields)
 
 
-def parse_request(head: bytes, max_count: int) -> RequestHead:
+def parse_request(head: bytes, max_count: int, old: bool = False) -> RequestHead:
     """Parse the head of a request, with the empty line at its end.
+
+    Args:
+        head: all of it.
+        max_count: how many fields it may have.
+        old: whether HTTP/1.0 is as good as 1.1. It needs no Host field.
 
     Raises:
         HandshakeError: it is malformed (400), has more than ``max_count`` fields (431), a version that
@@ -284,10 +289,11 @@ def parse_request(head: bytes, max_count: int) -> RequestHead:
     # field does not count (RFC 9110 §7.8), so this is a request that should not have been made: 400.
     if parts[2][5:6] != b"1":
         raise HandshakeError(f"HTTP version {parts[2][5:].decode()}, not 1.1 (RFC 6455 §4.2.1)", 505)
-    if parts[2] == b"HTTP/1.0":
+    old = old and parts[2] == b"HTTP/1.0"
+    if parts[2] == b"HTTP/1.0" and not old:
         raise HandshakeError("HTTP version 1.0, not 1.1 or higher (RFC 6455 §4.2.1)")
     names = _check_once(lines, _ONCE_IN_REQUEST)
-    if "host" not in names:
+    if "host" not in names and not old:
         raise HandshakeError("no Host field (RFC 6455 §4.2.1)")
     # What followed the head would be the body for one reader and frames for another.
     if "transfer-encoding" in names:

@@ -28,6 +28,10 @@ class Loop:
 class Transport:
     def __init__(self) -> None:
         self.written: list[bytes] = []
+        self.closing = False
+
+    def is_closing(self) -> bool:
+        return self.closing
 
     def write(self, data: bytes) -> None:
         self.written.append(data)
@@ -124,6 +128,11 @@ def test_out(impl: Any) -> None:
     assert made.send_nowait("w") is False
     loop.turn()
     assert made.transport.written[1:] == [b"\x81\x01w"]
+    # It is closed, by a write that failed perhaps, and the loop has not told yet.
+    made.transport.closing = True
+    made.send_nowait("v")
+    loop.turn()
+    assert len(made.transport.written) == 2
 
 
 def test_much_is_written_at_once(impl: Any) -> None:

@@ -223,14 +223,16 @@ def test_a_handler_that_is_cancelled(setting: Setting) -> None:
 
 
 def test_a_handler_that_returns_with_messages_unread(setting: Setting) -> None:
-    """The peer's close frame is behind what nobody wants any more; that takes close_timeout at most."""
+    """The peer's close frame is behind what nobody wants any more; it is reached all the same."""
 
     async def main() -> None:
         async def handler(ws: Any) -> None:
+            connections.append(ws)
             await ws.recv()
             await until(lambda: not ws._reading)
 
-        options: dict[str, Any] = {"max_queue": 2, "compression": None, "close_timeout": 0.3}
+        connections: list[Any] = []
+        options: dict[str, Any] = {"max_queue": 2, "compression": None, "close_timeout": None}
         async with setting.serving(handler, **options) as (uri, server):
             client = await setting.connect(uri, compression=None)
 
@@ -243,8 +245,63 @@ def test_a_handler_that_returns_with_messages_unread(setting: Setting) -> None:
             await client.wait_closed()
             assert client.close_code == 1000
             await until(lambda: not server._connections)
+            assert connections[0].close_code == 1000
+            # What it kept is no more than before.
+            assert connections[0]._waiting <= 2 + (1 << 18) // 10_000
 
     setting.run(main())
+
+
+def test_close_keeps_what_was_received(setting: Setting) -> None:
+    """What came before close() can be received behind it, also where it is more than max_queue."""
+
+    async def main() -> None:
+        async def handler(ws: Any) -> None:
+            ws.send_nowait("0")
+            for number in range(1, 100):
+                ws.send_nowait(str(number))
+            await ws.drain()
+            await ws.recv()
+            for number in range(100, 200):
+                await ws.send(str(number))
+
+        async with setting.serving(handler, compression=None) as (uri, _):
+            client = await setting.connect(uri, compression=None, max_queue=8)
+            await until(lambda: client._waiting == 100)
+            assert not client._reading
+            client.send_nowait("go on")
+            await client.close()
+            assert client.close_code == 1000
+            received = []
+            with pytest.raises(setting.asyncio.ConnectionClosedOK):
+                while True:
+                    received.append(await client.recv())
+            # What comes later may be there, too, but nothing is missing in between.
+            assert len(received) >= 100
+            assert received == [str(number) for number in range(len(received))]
+
+    setting.run(main())
+
+
+def test_broadcast_to_who_has_vanished(setting: Setting, caplog: pytest.LogCaptureFixture) -> None:
+    """A write finds out that the peer is gone; nothing more is written until the loop tells of it."""
+
+    async def main() -> None:
+        async with setting.serving(compression=None) as (uri, server):
+            client = await setting.connect(uri, compression=None)
+            await until(lambda: server.connections)
+            (ws,) = server.connections
+            ws.transport.abort()
+            broadcast = setting.asyncio.broadcast
+            assert [broadcast([ws], "x") for _ in range(20)] == [(0, 0, 0)] * 20
+            ws.send_nowait("x")
+            ws._flush()
+            await client.wait_closed()
+            await until(lambda: not server._connections)
+
+    with caplog.at_level(logging.WARNING):
+        setting.run(main())
+    assert caplog.messages == []
 
 
 def test_clients_that_are_forgotten(setting: Setting) -> None:

@@ -217,7 +217,7 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
 
     def _broadcast_otherwise(self, prepared: PreparedMessage, always: bool) -> int:
         """Do what ``_broadcast()`` does, after an end, or behind what this side has to say by itself."""
-        if self._ws.state is not State.OPEN:
+        if self._ws.state is not State.OPEN or self.transport.is_closing():
             return 0
         if self._fragments is not None or not (always or self._writable):
             return 2
@@ -403,7 +403,8 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the connection, and wait until it is (RFC 6455 §7.1.2). Doing it twice is doing it once.
 
-        Messages that arrive meanwhile can be received afterwards. If the peer does not answer within
+        Messages that arrive meanwhile can be received afterwards, but for those beyond ``max_queue``, which
+        are discarded, so that the peer's close frame is reached. If it does not come within
         ``close_timeout`` seconds, the transport is closed all the same.
 
         Args:
