@@ -229,7 +229,7 @@ class ConnectionLogic(_Base):
         self._client = None
         self._server = None
         # What came behind a request, before it was answered.
-        self._early = bytearray()
+        self._early: bytes | bytearray = b""
         self._was_open = False
         self._compression = compression
         self._deflater: Deflater | None = None
@@ -240,7 +240,7 @@ class ConnectionLogic(_Base):
         self._pongs_read = 0
         self._close_frame = b""
         # What _on_interrupt() left for the next call to return.
-        self._held: list[Event] = []
+        self._held: Sequence[Event] = ()
         # The fragmented message that goes out: its opcode, 0 for none, and whether it is compressed.
         self._continues = 0
         self._fragments_compressed = False
@@ -362,7 +362,7 @@ class ConnectionLogic(_Base):
         if self._early:
             self._early += data
             data = bytes(self._early)
-            self._early.clear()
+            self._early = b""
             self._receiving = True
             return super().receive_data(data)  # not a subclass's, which gets what this returns
         if self._held:
@@ -393,7 +393,10 @@ class ConnectionLogic(_Base):
             self.request = event
             events.append(event)
             data = server.trailing
-        self._early += data
+        if data:
+            # Longer and longer by small pieces, perhaps.
+            self._early = self._early or bytearray()
+            self._early += data
         if len(self._early) > _MAX_EARLY:
             fault = HandshakeError(
                 f"more than {_MAX_EARLY} bytes behind the request, before the answer (RFC 6455 §4.1)"
@@ -411,7 +414,7 @@ class ConnectionLogic(_Base):
         self.error = error
         self.state = State.CLOSING
         self._client = self._server = self._gather = None
-        self._early.clear()
+        self._early = b""
 
     def _establish(self, parameters: DeflateParameters | None) -> None:
         """Begin the data phase."""
@@ -516,7 +519,7 @@ class ConnectionLogic(_Base):
         self._held = [*events, self._on_fault(error)]
 
     def _take_held(self) -> list[Event]:
-        held, self._held = self._held, []
+        held, self._held = [*self._held], ()
         return held
 
     def _begin_closing(self, payload: bytes, sent: Close) -> None:

@@ -26,6 +26,7 @@ from .heads import (
     ResponseReader,
     bytes_of,
     check_limit,
+    headers_of,
     parse_request,
 )
 from .origins import AllowedOrigin, check_origins, origin_allowed
@@ -542,7 +543,7 @@ class ServerHandshake:
         answer = Headers.from_checked([*fields, *self._headers, *more])
         self._answered = True
         data = _head("HTTP/1.1 101 Switching Protocols", answer)
-        return data, Response(answer, subprotocol, () if extensions is None else (extensions,))
+        return data, Response(headers_of(data), subprotocol, () if extensions is None else (extensions,))
 
     def reject(
         self,

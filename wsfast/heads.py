@@ -26,6 +26,7 @@ __all__ = [
     "ResponseReader",
     "bytes_of",
     "check_limit",
+    "headers_of",
     "parse_request",
 ]
 
@@ -255,13 +256,9 @@ def _is_version(text: bytes) -> bool:
     )
 
 
-def _headers_of(lines: list[bytes]) -> Headers:
-    """Return the fields of a head that is well-formed."""
-    fields = []
-    for line in lines[1:]:
-        name, _, value = line.decode("latin-1").partition(":")
-        fields.append((name, value.strip(" \t")))
-    return Headers.from_checked(fields)
+def headers_of(head: bytes) -> Headers:
+    """Return the fields of a head that is well-formed, with the empty line at its end."""
+    return Headers.from_lines(head[head.index(b"\r\n") + 2 : -4])
 
 
 def parse_request(head: bytes, max_count: int, old: bool = False) -> RequestHead:
@@ -298,8 +295,8 @@ def parse_request(head: bytes, max_count: int, old: bool = False) -> RequestHead
     # What followed the head would be the body for one reader and frames for another.
     if "transfer-encoding" in names:
         raise HandshakeError("a request with Transfer-Encoding: it must have no body (RFC 9110 §9.3.1)")
-    headers = _headers_of(lines)
-    length = headers.get("Content-Length", "0")
+    headers = headers_of(head)
+    length = headers.get("Content-Length", "") if "content-length" in names else "0"
     if not length or length.strip("0"):
         raise HandshakeError(
             f"a request with Content-Length {shown(length)}: it must have no body (RFC 9110 §9.3.1)"
@@ -408,7 +405,7 @@ class ResponseReader:
             event.status_code,
             bytes(event.reason).decode("latin-1"),
             bytes(event.http_version).decode("ascii"),
-            _headers_of(lines),
+            headers_of(head),
         )
 
     def body(self) -> Body:
