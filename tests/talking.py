@@ -23,6 +23,8 @@ def run(main: Coroutine[Any, Any, Any]) -> Any:
 
     async def checked() -> Any:
         start = asyncio.get_running_loop().time()
+        # A busy machine is no fault of what is tested.
+        asyncio.get_running_loop().slow_callback_duration = TIMEOUT
         result = await asyncio.wait_for(main, TIMEOUT)
         # A test that expects to be cancelled must not be content with that.
         assert asyncio.get_running_loop().time() - start < TIMEOUT - 1
