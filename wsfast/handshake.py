@@ -67,7 +67,7 @@ def accept_value(key: str) -> str:
 
 def _check_headers(fields: HeadersLike, own: frozenset[str]) -> Headers:
     """Return the caller's header fields; raise ``ValueError`` for those that are not the caller's."""
-    headers = Headers(fields)
+    headers = fields if type(fields) is Headers else Headers(fields)
     for name, _ in headers:
         if name.lower() in own or name.lower().startswith("sec-websocket-"):
             raise ValueError(f"header field {name} is written by the handshake itself (RFC 6455 §4)")

@@ -15,6 +15,7 @@ from ..connection import Connection as SansIO
 from ..connection import State
 from ..deflate import Deflate
 from ..events import Rejected, Request
+from ..headers import Headers
 from ._connection import Connection
 from ._errors import ConnectionClosed
 from ._transports import maker
@@ -360,7 +361,13 @@ class serve:
         if server_header is not None:
             headers.append(("Server", server_header))
         self._common = _Options(
-            handler, on_connect, process_request, select_subprotocol, headers, open_timeout
+            # The fields are checked once, not for each connection.
+            handler,
+            on_connect,
+            process_request,
+            select_subprotocol,
+            Headers(headers),
+            open_timeout,
         )
         self._sans_io: dict[str, Any] = {
             "subprotocols": () if subprotocols is None else subprotocols,
