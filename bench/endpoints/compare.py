@@ -109,10 +109,13 @@ LOADS = [
         )
         for more, least in (("", 4), ("deflate", 20))
     ],
-    Load(
-        "idle connection", "idle", 2000, 1, 0, "wsfast", (*CALLBACK, "picows"), {"websockets": 4},
-        of="memory", fresh=True,
-    ),
+    *[
+        Load(
+            f"idle connection, {name}", "idle", 2000, 1, 0, "wsfast", (*CALLBACK, "picows"),
+            {"websockets": 4}, of="memory", fresh=True, more=more,
+        )
+        for name, more in (("asyncio's transports", "own-transports"), ("aiofastnet's", ""))
+    ],
     Load("connections opened and closed", "open", 16, 1, 64, "wsfast", (), {"websockets": 1.5, "picows": 1}),
 ]  # fmt: skip
 
@@ -165,7 +168,7 @@ def put(program: str, load: Load, port: int, pid: int, seconds: float, core: int
     """Put a load on a server once."""
     counts = map(str, (load.connections, load.in_flight, load.size, seconds))
     done = subprocess.run(
-        [program, str(port), str(pid), load.mode, *counts, *filter(None, [load.more])],
+        [program, str(port), str(pid), load.mode, *counts, load.more],
         capture_output=True,
         encoding="utf-8",
         timeout=60 + 10 * seconds,
@@ -257,7 +260,8 @@ each load does than the others. In brackets, what is aimed at.
 `wsfast` iterates, `wsfast-recv` awaits `recv()`, `wsfast-callback` has an `on_message`; `picows` is its core,
 with callbacks, and makes and sends a `str`, too. Nothing is compressed unless a load says so; all else is
 each library's default, such as pings every 20 seconds where there are any. In a broadcast, messages are
-counted at their receivers. An idle connection's memory is what the process grows by.
+counted at their receivers. An idle connection's memory is what the process grows by. aiofastnet is installed,
+since picows needs it, and so wsfast uses its transports, but where a load says otherwise.
 
 {machine} {versions}.
 

@@ -10,6 +10,7 @@ import asyncio
 import gc
 import logging
 import ssl
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -154,10 +155,13 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("--uvloop", action="store_true")
+    parser.add_argument("--own-transports", action="store_true", help="not aiofastnet's for wsfast")
     parser.add_argument("--tls", action="store_true")
     parser.add_argument("--broadcast", action="store_true")
     parser.add_argument("--deflate", action="store_true", help="agree to permessage-deflate")
     arguments = parser.parse_args()
+    if arguments.own_transports and arguments.kind.startswith("wsfast"):
+        sys.modules["aiofastnet"] = None  # type: ignore[assignment]
     if arguments.uvloop:
         import uvloop
 
