@@ -465,8 +465,8 @@ cdef class Endpoint:
         self.flush(True)
 
     cdef int flush(self, bint due) except -1:
-        # What is due can be a close frame, which is the last to go: while what was read is handed on, answers to it
-        # go first.
+        # What is due can be a close frame, which is the last to go: while what was read is handed on,
+        # answers to it go first.
         cdef list out = self.out
         cdef Py_ssize_t size = self.out_size
         if due and self.ws._due:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,19 +74,20 @@ class Load:
         return (self.ours, *self.others, *self.targets)
 
 
-def _both(name: str, *arguments: Any, **options: Any) -> list[Load]:
+def _both(load: Load) -> list[Load]:
     """The load on asyncio's event loop and on uvloop's."""
     return [
-        Load(f"{name}, {loop}", *arguments, **options, uvloop=loop == "uvloop")
-        for loop in ("asyncio", "uvloop")
+        replace(load, name=f"{load.name}, {loop}", uvloop=loop == "uvloop") for loop in ("asyncio", "uvloop")
     ]
 
 
 CALLBACK = ("wsfast-callback",)
 LOADS = [
     *_both(
-        "64 B, 128 in flight", "echo", 1, 128, 64, "wsfast", CALLBACK,
-        {"picows": 6, "websockets": 14, "aiohttp": 8},
+        Load(
+            "64 B, 128 in flight", "echo", 1, 128, 64, "wsfast", CALLBACK,
+            {"picows": 6, "websockets": 14, "aiohttp": 8},
+        )
     ),
     Load("64 B, 32 in flight", "echo", 1, 32, 64, "wsfast", CALLBACK, {"picows": 2.5}),
     Load("64 B, 50 connections", "echo", 50, 1, 64, "wsfast", CALLBACK, {"picows": 1, "websockets": 2.5}),

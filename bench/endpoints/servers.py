@@ -116,7 +116,7 @@ async def aiohttp_server(options: Options, context: ssl.SSLContext | None) -> in
 async def picows_server(options: Options, context: ssl.SSLContext | None) -> int:
     from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_create_server
 
-    class Echo(WSListener):  # type: ignore[misc]
+    class Echo(WSListener):
         def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
             if frame.msg_type == WSMsgType.TEXT:
                 message = frame.get_payload_as_utf8_text()
@@ -165,7 +165,6 @@ if __name__ == "__main__":
     if arguments.uvloop:
         import uvloop
 
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(main(arguments))
+        uvloop.new_event_loop().run_until_complete(main(arguments))
     else:
         asyncio.run(main(arguments))
