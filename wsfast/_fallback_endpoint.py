@@ -379,8 +379,10 @@ class Endpoint:
     def send(self, message: Any, text: bool | None = None) -> Any:
         """Send a message, and wait while the peer reads more slowly than it is sent to.
 
-        It is on its way when the call returns; what is awaited is that the transport takes more. To cancel
-        that does not unsend it, except between the fragments of one, which fails the connection.
+        It is on its way when the call returns; what is awaited is that the transport takes more, and to
+        cancel that does not unsend it. But where more than ``write_limit`` waits to be sent already, or
+        another message is under way in fragments, it goes out when that is over: cancelled before, it is
+        not sent. To cancel it between its own fragments fails the connection.
 
         Args:
             message: ``str`` is sent as text, bytes-like as binary; a :class:`~wsfast.PreparedMessage` as
