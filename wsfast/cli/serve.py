@@ -9,7 +9,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ._client import complain, natural
+from ._arguments import add_max_size, complain, natural
 from ._output import Progress, output
 
 if TYPE_CHECKING:
@@ -93,13 +93,7 @@ then, in another terminal:
         "--origin", metavar="ORIGIN", action="append", help="one that is allowed; all are by default"
     )
     parser.add_argument("--no-compression", action="store_true", help="do not agree to permessage-deflate")
-    parser.add_argument(
-        "--max-size",
-        metavar="BYTES",
-        type=natural,
-        default=1 << 20,
-        help="of a message, 0 for no limit (by default 1 MiB)",
-    )
+    add_max_size(parser)
     parser.add_argument("--cert", metavar="FILE", help="serve wss:// with this certificate (PEM)")
     parser.add_argument("--key", metavar="FILE", help="its key, if that is in another file")
     parser.add_argument("-v", "--verbose", action="store_true", help="tell who connects, and how it ended")

@@ -1,4 +1,4 @@
-"""What ``connect`` and ``load`` have in common: the options of a client, and how it says what went wrong."""
+"""What ``connect``, ``load`` and ``serve`` have in common: options, and how they say what went wrong."""
 
 from __future__ import annotations
 
@@ -6,7 +6,18 @@ import argparse
 import sys
 from typing import Any
 
-__all__ = ["SHARED_HELP", "add_options", "client_options", "complain", "explain"]
+__all__ = [
+    "SHARED_HELP",
+    "add_max_size",
+    "add_options",
+    "client_options",
+    "complain",
+    "explain",
+    "natural",
+    "positive",
+    "printable",
+    "seconds",
+]
 
 SHARED_HELP = """\
 URI is ws://HOST[:PORT]/PATH or wss://...; user:password@ in it becomes Basic authorization. Proxies are
@@ -44,6 +55,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout", metavar="S", type=seconds, default=10.0, help="for connecting (by default %(default)g s)"
     )
+    add_max_size(parser)
+
+
+def add_max_size(parser: argparse.ArgumentParser) -> None:
+    """Add the option that a server has, too."""
     parser.add_argument(
         "--max-size",
         metavar="BYTES",
