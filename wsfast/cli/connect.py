@@ -11,7 +11,16 @@ import time
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
-from ._arguments import SHARED_HELP, add_options, client_options, complain, explain, positive, printable, seconds
+from ._arguments import (
+    SHARED_HELP,
+    add_options,
+    client_options,
+    complain,
+    explain,
+    positive,
+    printable,
+    seconds,
+)
 from ._lines import lines, typed_lines
 from ._output import output
 

@@ -11,7 +11,16 @@ import time
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
-from ._arguments import SHARED_HELP, add_options, client_options, complain, explain, natural, positive, seconds
+from ._arguments import (
+    SHARED_HELP,
+    add_options,
+    client_options,
+    complain,
+    explain,
+    natural,
+    positive,
+    seconds,
+)
 from ._output import Progress, output
 
 if TYPE_CHECKING:
