@@ -127,6 +127,8 @@ def test_near_ones_have_timers_of_their_own() -> None:
         assert rung == [each]
         alarms.set(each, 0.01, Someone.ring)
         alarms.clear(each)
+        alarms.set(each, float("inf"), Someone.ring)
+        assert is_idle(alarms)
         await asyncio.sleep(0.05)
         assert rung == [each]
 

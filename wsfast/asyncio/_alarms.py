@@ -46,11 +46,13 @@ class Alarms:
 
         Args:
             connection: keeps what was set as its ``_due``: a timer of its own, a step, or ``None``.
-            delay: seconds.
+            delay: seconds; infinity is never.
             action: a plain function.
 
         """
         self.clear(connection)
+        if delay == math.inf:
+            return
         if delay < _NEAR:
             connection._due = self.loop.call_later(delay, self._ring_one, connection, action)
             return
