@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 from commands import command, environment
-from talking import raw_server, serving, unused_port
+from talking import Raw, raw_server, serving, unused_port
 
 from wsfast.asyncio import Connection, connect
 from wsfast.cli.load import Latencies
@@ -160,9 +160,10 @@ def test_connect_refused() -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["http://127.0.0.1/"], 1, "uri must begin with ws:// or wss:// (RFC 6455 §3)"),
+        (["http://127.0.0.1/"], 2, "uri must begin with ws:// or wss:// (RFC 6455 §3)"),
         (["-H", "X", "ws://a/"], 2, "argument -H/--header: 'X' is not 'NAME: VALUE'"),
-        (["-H", "X: a\nb", "ws://a/"], 1, "control character"),
+        (["-H", "X: a\nb", "ws://a/"], 2, "control character"),
+        (["-s", "a b", "ws://a/"], 2, "a subprotocol"),
         (["--count", "0", "ws://a/"], 2, "argument --count: it must be more than 0"),
         (["--wait", "soon", "ws://a/"], 2, "argument --wait: 'soon' is no number of seconds"),
         ([], 2, "the following arguments are required: URI"),
@@ -190,8 +191,65 @@ def test_connect_input_is_not_text(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr == (
         "python -m wsfast connect: standard input is not UTF-8: 'utf-8' codec can't decode byte 0xfc in"
-        " position 6: invalid start byte; --binary takes hexadecimal\n"
+        " position 1: invalid start byte; --binary takes hexadecimal\n"
     )
+
+
+def test_connect_with_streams_closed(tmp_path: Path) -> None:
+    """Nothing is to be read, or nobody to be told."""
+    with running() as (uri, _):
+        for redirection in ("<&-", "2>&-", "<&- 2>&-"):
+            done = subprocess.run(
+                [
+                    "sh",
+                    "-c",
+                    f'echo a | {{ "$0" -m wsfast connect --wait 0.3 "$1" {redirection}; }}',
+                    sys.executable,
+                    uri,
+                ],
+                env=environment(),
+                capture_output=True,
+                encoding="utf-8",
+                timeout=PATIENCE,
+            )
+            expected = "" if "<&-" in redirection else "a\n"
+            assert (done.returncode, done.stdout, done.stderr) == (0, expected, ""), redirection
+
+
+def test_connect_into_an_ascii_pipe() -> None:
+    """What goes in as UTF-8 comes out as UTF-8, whatever the locale."""
+    with running() as (uri, _):
+        done = subprocess.run(
+            [sys.executable, "-m", "wsfast", "connect", "--wait", "0.3", uri],
+            env=environment(PYTHONIOENCODING="ascii"),
+            input="天\n".encode(),
+            capture_output=True,
+            timeout=PATIENCE,
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, "天\n".encode(), b"")
+
+
+def test_connect_sends_what_comes_before_a_fault() -> None:
+    with running() as (uri, _):
+        done = subprocess.run(
+            [sys.executable, "-m", "wsfast", "connect", "--count", "2", "--wait", "60", uri],
+            env=environment(),
+            input=b"a\nb\n\xff\n",
+            capture_output=True,
+            timeout=PATIENCE,
+        )
+        assert done.stdout == b"a\nb\n"
+
+
+def test_connect_long_lines(tmp_path: Path) -> None:
+    """Lines that come in many pieces."""
+    with running("--max-size", "0") as (uri, _):
+        text = "x" * 3_000_000
+        done = command(
+            "connect", "--max-size", "0", "--count", "2", "--wait", "60", uri, stdin=f"{text}\n{text[:-1]}y"
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == f"{text}\n{text[:-1]}y\n"
 
 
 class Terminal:
@@ -213,7 +271,7 @@ class Terminal:
         self.shown = ""
 
     def type(self, text: str) -> None:
-        os.write(self.master, text.encode())
+        os.write(self.master, text.encode("utf-8", "surrogateescape"))
 
     def expect(self, pattern: str) -> None:
         """Wait until something is shown, behind what was waited for before."""
@@ -255,6 +313,7 @@ def test_connect_at_a_terminal(editing: bool) -> None:
             ("//ping", r"< /ping"),
             ("/hex 00ff", r"< 0x00ff"),
             ("/hex no", r"not hexadecimal: 'no'"),
+            *([("\udcff", "what was typed is not text")] if editing else []),
             ("/ping", r"pong after \d+\.\d\d ms"),
             ("/help", r"/hex 00 ff 7f +send a binary message"),
             ("/close 5", r"code must be one of 1000-1003, 1007-1014 and 3000-4999, not 5"),
@@ -321,6 +380,38 @@ def test_serve_broadcast() -> None:
     assert len(re.findall(r"127\.0\.0\.1:\d+ gone: received 1000; then sent 1000\n", said)) == 2
 
 
+def test_serve_does_not_repeat_what_commands_a_terminal() -> None:
+    async def talk(uri: str) -> None:
+        async with connect(uri) as ws:
+            await ws.close(4000, "\x1b]0;owned\x07")
+
+    with running("--verbose") as (uri, process):
+        asyncio.run(talk(uri))
+        _, said = end(process)
+    assert r"gone: received 4000 \x1b]0;owned\x07; then sent 4000" in said
+    assert "\x1b" not in said
+
+
+def test_serve_interrupted_twice() -> None:
+    """The second time it does not wait for those who do not answer its close frames."""
+
+    async def talk(uri: str, process: subprocess.Popen[str]) -> None:
+        raw = await Raw.connect(uri)
+        await raw.head()
+        process.send_signal(signal.SIGINT)
+        assert await raw.reader.readexactly(4) == b"\x88\x02\x03\xe9"
+        process.send_signal(signal.SIGINT)
+        assert await raw.end() == b""
+
+    with running() as (uri, process):
+        start = time.monotonic()
+        asyncio.run(talk(uri, process))
+        process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0
+        # Not the ten seconds of close_timeout, unless this machine is that slow.
+        assert time.monotonic() - start < PATIENCE
+
+
 def test_serve_tls() -> None:
     with running("--cert", str(CERTIFICATE)) as (uri, _):
         uri = uri.replace("127.0.0.1", "localhost")
@@ -348,6 +439,9 @@ def test_serve_cannot() -> None:
         assert "address already in use" in done.stderr.lower()
     done = command("serve", "--key", "x")
     assert (done.returncode, done.stderr) == (2, "python -m wsfast serve: --key needs --cert\n")
+    done = command("serve", "--port", "70000")
+    assert done.returncode == 2
+    assert done.stderr.endswith("error: argument -p/--port: there are ports up to 65535\n")
     done = command("serve", "--cert", "no such file")
     assert done.returncode == 1
     assert "No such file" in done.stderr

@@ -28,6 +28,10 @@ class Someone:
         self.rung.append(self)
         self.alarms.clear(self.victim)
 
+    def set_again(self) -> None:
+        self.rung.append(self)
+        self.alarms.set(self, 600, Someone.ring)
+
     def fail(self) -> None:
         self.rung.append(self)
         raise ValueError("no")
@@ -109,6 +113,30 @@ def test_one_clears_another_and_one_fails() -> None:
         assert [str(context["exception"]) for context in told] == ["no"]
         assert told[0]["message"] == "Someone.fail failed"
         assert told[0]["protocol"] is many[2]
+
+    run(main())
+
+
+@pytest.mark.usefixtures("near")
+def test_one_that_sets_a_later_one() -> None:
+    """The nearer deadlines of others keep their times."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        alarms = Alarms(loop)
+        rung: list[Any] = []
+        first, second = connections = [Someone(rung), Someone(rung)]
+        for each in connections:
+            each.alarms = alarms
+        many: list[Any] = [*connections]
+        alarms.set(many[0], 0.05, Someone.set_again)
+        alarms.set(many[1], 0.1, Someone.ring)
+        while second not in rung:
+            await asyncio.sleep(0.01)
+        assert rung == [first, second]
+        assert first._due is not None
+        alarms.clear(many[0])
+        assert is_idle(alarms)
 
     run(main())
 

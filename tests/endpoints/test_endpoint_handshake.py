@@ -335,6 +335,45 @@ def test_redirects() -> None:
     run(main())
 
 
+@pytest.mark.parametrize(
+    ("location", "target"),
+    [
+        ("/there", "/there"),
+        ("there?a=http://b/", "/from/there?a=http://b/"),
+        ("ws://{}/http/feed", "/http/feed"),
+        ("HTTP://{}/", "/"),
+        ("//{}/x", "/x"),
+    ],
+)
+def test_where_a_redirect_leads(location: str, target: str) -> None:
+    async def main() -> None:
+        def redirect(ws: Any, request: Any) -> Any:
+            if request.target == "/from/here":
+                return ws.respond(302, headers=[("Location", location.format(request.host))])
+            return None
+
+        async with serving(process_request=redirect) as (uri, _):
+            async with connect(uri + "from/here") as client:
+                assert client.request is not None
+                assert client.request.target == target
+
+    run(main())
+
+
+@pytest.mark.parametrize("location", ["http://[bad/", "#frag", "ftp://a/"])
+def test_a_redirect_to_nowhere(location: str) -> None:
+    async def main() -> None:
+        redirect = lambda ws, request: ws.respond(302, headers=[("Location", location)])  # noqa: E731
+        async with serving(process_request=redirect) as (uri, _):
+            with pytest.raises(HandshakeError) as caught:
+                await connect(uri)
+            assert str(caught.value).startswith(
+                f"a redirect to {location!r}, which is no place to connect to: "
+            ), str(caught.value)
+
+    run(main())
+
+
 def test_a_redirect_does_not_give_up_tls() -> None:
     async def main() -> None:
         server_context, client_context = contexts()

@@ -283,6 +283,108 @@ def test_close_keeps_what_was_received(setting: Setting) -> None:
     setting.run(main())
 
 
+def test_close_during_a_message_in_fragments(setting: Setting) -> None:
+    """To a peer that does not read: close() takes close_timeout, twice at most, and the message fails."""
+
+    async def main() -> None:
+        closed = asyncio.Event()
+
+        async def fragments() -> Any:
+            while True:
+                yield bytes(1 << 16)
+
+        async def handler(ws: Any) -> None:
+            sending = asyncio.ensure_future(ws.send(fragments()))
+            await until(lambda: not ws._writable)
+            await ws.close()
+            with pytest.raises(setting.asyncio.ConnectionClosedError):
+                await sending
+            closed.set()
+
+        options: dict[str, Any] = {"compression": None, "close_timeout": 0.2, "ping_interval": None}
+        async with setting.serving(handler, **options) as (uri, _):
+            raw = await Raw.connect(uri)
+            await raw.head()
+            raw.pause()
+            await closed.wait()
+            raw.close()
+
+    setting.run(main())
+
+
+def test_process_request_that_hangs(setting: Setting) -> None:
+    """When its client has left, or was too slow, nobody waits for what it would say."""
+
+    async def main() -> None:
+        asked: list[Any] = []
+
+        async def hang(ws: Any, request: Any) -> None:
+            asked.append(ws)
+            await asyncio.Event().wait()
+
+        async with setting.serving(process_request=hang, open_timeout=0.1) as (uri, server):
+            raw = await Raw.connect(uri)
+            await until(lambda: asked)
+            assert await raw.end() == b""
+            await until(lambda: not server._tasks)
+
+    setting.run(main())
+
+
+def test_pings_of_the_application_keep_alive(setting: Setting) -> None:
+    """A pong answers the pings before it, whoever sent them (RFC 6455 §5.5.3)."""
+
+    async def main() -> None:
+        def on_message(ws: Any, message: Any) -> None:
+            """Do nothing."""
+
+        options: dict[str, Any] = {"compression": None, "ping_interval": 60, "ping_timeout": 60}
+        async with setting.serving(on_message=on_message, **options) as (uri, server):
+            raw = await Raw.connect(uri)
+            await raw.head()
+            await until(lambda: server.connections)
+            (ws,) = server.connections
+            before = await ws.ping(b"before")
+            ws._keep_alive()
+            kept = ws._keepalive
+            after = await ws.ping(b"after")
+            raw.writer.write(encode_frame(10, b"after", mask=True))
+            assert await before > 0
+            assert await after > 0
+            assert kept is not None
+            assert ws._keepalive is None
+            ws._keep_alive()
+            assert ws._keepalive != kept
+            later = await ws.ping(b"later")
+            payload: Any = ws._keepalive
+            raw.writer.write(encode_frame(10, payload, mask=True))
+            await until(lambda: ws._keepalive is None)
+            assert not later.done()
+            raw.close()
+            with pytest.raises(setting.asyncio.ConnectionClosed):
+                await later
+
+    setting.run(main())
+
+
+def test_connect_is_cancelled(setting: Setting) -> None:
+    async def main() -> None:
+        async def slow(ws: Any, request: Any) -> None:
+            await asyncio.sleep(0.01)
+
+        async with setting.serving(process_request=slow) as (uri, server):
+            for number in range(40):
+                task = asyncio.ensure_future(setting.connect(uri).__aenter__())
+                await asyncio.sleep(number / 2000)
+                task.cancel()
+                for ended in await asyncio.gather(task, return_exceptions=True):
+                    if not isinstance(ended, BaseException):
+                        await ended.close()
+            await until(lambda: not server._connections)
+
+    setting.run(main())
+
+
 def test_broadcast_to_who_has_vanished(setting: Setting, caplog: pytest.LogCaptureFixture) -> None:
     """A write finds out that the peer is gone; nothing more is written until the loop tells of it."""
 

@@ -101,5 +101,11 @@ class Alarms:
                 except Exception as exc:
                     context = {"message": f"{action.__qualname__} failed", "exception": exc}
                     self.loop.call_exception_handler({**context, "protocol": connection})
-        if self.due and self.timer is None:
-            self._wait_for(min(self.due))
+        self._wait_for_next()
+
+    def _wait_for_next(self) -> None:
+        """Set the timer, although an action may have set it already, to what is due later."""
+        if self.due:
+            step = min(self.due)
+            if self.timer is None or step < self.timer_step:
+                self._wait_for(step)

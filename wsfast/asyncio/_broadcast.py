@@ -33,7 +33,7 @@ def broadcast(
 
     It is encoded once, and compressed once for each set of parameters that connections agreed on.
     Connections that have ended are passed over. A connection is slow while more waits to be sent to it than
-    its ``write_limit``.
+    its ``write_limit``. One to which a message is being sent in fragments is skipped, whatever the policy.
 
     Args:
         connections: to send to.

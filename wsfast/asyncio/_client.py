@@ -44,6 +44,8 @@ class ClientConnection(Connection):
         super().__init__(ws, **options)
         #: What ends the opening handshake: the response, or why there is none.
         self._handshake: asyncio.Future[None] = self.loop.create_future()
+        # connect() may have been cancelled: then nobody asks.
+        self._handshake.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -228,7 +230,7 @@ class connect:
                 location = _location(exc.response)
                 if location is None:
                     raise
-                target = urljoin(uri.replace("ws", "http", 1), location).replace("http", "ws", 1)
+                target = _redirected(uri, location, exc)
                 headers = _without_secrets(uri, target, headers, exc)
                 uri = target
             except BaseException:
@@ -314,6 +316,18 @@ def _location(response: Rejected) -> str | None:
     if response.status not in _REDIRECTS:
         return None
     return response.headers.get("Location")
+
+
+def _redirected(uri: str, location: str, cause: InvalidStatus) -> str:
+    """Return the URI that a Location field leads to; it may be relative, and of HTTP (RFC 9110 §10.2.2)."""
+    try:
+        target = urljoin("http" + uri[2:], location)
+        if target.lower().startswith("http"):
+            target = "ws" + target[4:]
+        parse_uri(target)
+    except ValueError as exc:
+        raise HandshakeError(f"a redirect to {location!r}, which is no place to connect to: {exc}") from cause
+    return target
 
 
 def _without_secrets(

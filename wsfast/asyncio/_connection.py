@@ -356,23 +356,25 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
 
     def _ponged(self, payload: bytes) -> None:
         """Take a pong: it answers the ping with its payload, and those before it (RFC 6455 §5.5.3)."""
+        pings = self._pings or {}
         if payload == self._keepalive:
-            self._keepalive = None
-            self.latency = time.perf_counter() - self._kept_alive
-            if self._ping_timeout is not None and not self._closing:
-                self._wait_to_ping()
-            return
-        pings = self._pings
-        if not pings or payload not in pings:
+            at = self._kept_alive
+        elif payload in pings:
+            at = pings[payload][1]
+        else:
             return
         now = time.perf_counter()
-        for earlier in list(pings):
-            waiter, sent = pings.pop(earlier)
+        self.latency = now - at
+        for earlier, (waiter, sent) in list(pings.items()):
+            if sent > at:
+                break
+            del pings[earlier]
             if not waiter.done():
                 waiter.set_result(now - sent)
-            if earlier == payload:
-                self.latency = now - sent
-                return
+        if self._keepalive is not None and self._kept_alive <= at:
+            self._keepalive = None
+            if self._ping_timeout is not None and not self._closing:
+                self._wait_to_ping()
 
     def _wait_to_ping(self) -> None:
         if self._ping_interval is None:
@@ -416,7 +418,10 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
 
         """
         while self._fragments is not None and self._ws.state is State.OPEN:
-            await asyncio.shield(self._fragments)
+            try:
+                await asyncio.wait_for(asyncio.shield(self._fragments), self._close_timeout)
+            except asyncio.TimeoutError:
+                self._fail(1011, "close during fragmented message")
         if self._ws.state is State.OPEN:
             self._begin_closing(code, reason)
         if not self._reading:

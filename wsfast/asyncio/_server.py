@@ -50,13 +50,14 @@ class ServerConnection(Connection):
 
     """
 
-    __slots__ = ("_options", "server")
+    __slots__ = ("_deciding", "_options", "server")
 
     request: Request
 
     def __init__(self, ws: SansIO, server: Server, **options: Any) -> None:
         super().__init__(ws, **options)
         self.server = server
+        self._deciding: asyncio.Task[None] | None = None
         self._options = server._options
 
     def respond(self, status: int, body: str | bytes = "", headers: HeadersLike = ()) -> Answer:
@@ -95,14 +96,15 @@ class ServerConnection(Connection):
         elif self._options.process_request is None and self._options.select_subprotocol is None:
             self._accept(self._options.headers)
         else:
-            self._start(self._decide(event))
+            self._deciding = self._start(self._decide(event))
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a coroutine that the server waits for when it is closed."""
         tasks = self.server._tasks
-        task = self.loop.create_task(work)
+        task: asyncio.Task[None] = self.loop.create_task(work)
         tasks.add(task)
         task.add_done_callback(tasks.discard)
+        return task
 
     async def _decide(self, request: Request) -> None:
         """Ask the application what to do with a request."""
@@ -129,6 +131,8 @@ class ServerConnection(Connection):
             self.logger.exception("opening handshake failed")
             if self._ws.state is State.CONNECTING and not self._lost.done():
                 self._reject(500, (), "Failed to open a WebSocket connection.\n")
+        finally:
+            self._deciding = None
 
     def _accept(self, headers: HeadersLike, **chosen: Any) -> None:
         self._put(self._ws.accept(headers=headers, **chosen))
@@ -174,6 +178,9 @@ class ServerConnection(Connection):
     def connection_lost(self, exc: Exception | None) -> None:
         self.server._connections.discard(self)
         self.server._open.discard(self)
+        if self._deciding is not None:
+            # There is nobody left to answer.
+            self._deciding.cancel()
         super().connection_lost(exc)
 
     def _after_close(self) -> None:
@@ -303,8 +310,9 @@ class serve:
         compression: ``"deflate"``, ``None``, or a :class:`wsfast.Deflate`.
         process_request: gets the connection and its :class:`~wsfast.Request`; ``None`` goes on with the
             handshake, ``connection.respond(status, body, headers)`` answers with that. It may be a
-            coroutine function. GET and HEAD requests that ask for no WebSocket connection, for a page
-            say, come here too.
+            coroutine function, which is cancelled when the client leaves or ``open_timeout`` is over. GET
+            and HEAD requests that ask for no WebSocket connection, for a page say, come here too; the
+            client has ``close_timeout`` seconds to read the answer.
         additional_headers: fields to add to each answer.
         server_header: the Server field; ``None`` for none.
         open_timeout: seconds for the opening handshake.

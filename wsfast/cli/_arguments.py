@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
+
+from ._output import say
 
 __all__ = [
     "SHARED_HELP",
@@ -14,6 +15,7 @@ __all__ = [
     "complain",
     "explain",
     "natural",
+    "port",
     "positive",
     "printable",
     "seconds",
@@ -79,7 +81,7 @@ def client_options(options: argparse.Namespace) -> dict[str, Any]:
         "open_timeout": options.timeout,
         "max_size": options.max_size or None,
     }
-    if options.insecure:
+    if options.insecure and options.uri.lower().startswith("wss:"):
         import ssl
 
         found["ssl"] = context = ssl.create_default_context()
@@ -89,25 +91,26 @@ def client_options(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def explain(error: BaseException) -> str:
-    """Say what went wrong, and what helps where that is known."""
+    """Say what went wrong, and what helps where that is known; a peer's words do not command the terminal."""
     import ssl
 
     from ..asyncio import InvalidStatus
 
     if isinstance(error, InvalidStatus) and error.response.body:
         body = error.response.body[:200].decode("utf-8", "replace").strip()
-        return f"{error}: {printable(body)}"
+        return printable(f"{error}: {body}")
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"{error.verify_message}: the certificate cannot be trusted; --insecure takes it all the same"
     if isinstance(error, ConnectionRefusedError):
         return "connection refused: no server listens there"
-    return str(error) or type(error).__name__
+    return printable(str(error) or type(error).__name__)
 
 
 def complain(command: str, error: BaseException) -> int:
-    """Print it, and return the exit code for it."""
-    print(f"python -m wsfast {command}: {explain(error)}", file=sys.stderr)
-    return 1
+    """Print it, and return the exit code for it: 2 for what can only come of wrong arguments."""
+    say(f"python -m wsfast {command}: {explain(error)}")
+    # Certificates that cannot be trusted are both.
+    return 2 if isinstance(error, (TypeError, ValueError)) and not isinstance(error, OSError) else 1
 
 
 def printable(text: str) -> str:
@@ -144,6 +147,14 @@ def natural(text: str) -> int:
         value = -1
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
+    return value
+
+
+def port(text: str) -> int:
+    """Convert an argument to the number of a port."""
+    value = natural(text)
+    if value > 65535:
+        raise argparse.ArgumentTypeError("there are ports up to 65535")
     return value
 
 

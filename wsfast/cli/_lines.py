@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import codecs
 import os
 import sys
 import threading
 from collections.abc import AsyncGenerator
+
+from ._output import say
 
 __all__ = ["lines", "typed_lines"]
 
@@ -23,37 +24,44 @@ async def lines() -> AsyncGenerator[str, None]:
         UnicodeDecodeError: a line is not UTF-8.
 
     """
+    if sys.stdin is None:  # closed
+        return
     loop = asyncio.get_running_loop()
+    pieces: asyncio.Queue[bytes | OSError] = asyncio.Queue()
     # One piece at a time: who produces faster than the peer reads has to wait.
-    pieces: asyncio.Queue[bytes | OSError] = asyncio.Queue(1)
+    wanted = threading.Semaphore(1)
     number = sys.stdin.fileno()
 
     def read() -> None:
         while True:
+            wanted.acquire()
             piece: bytes | OSError
             try:
                 piece = os.read(number, 1 << 16)
             except OSError as exc:
                 piece = exc
             try:
-                asyncio.run_coroutine_threadsafe(pieces.put(piece), loop).result()
-            except Exception:
+                loop.call_soon_threadsafe(pieces.put_nowait, piece)
+            except RuntimeError:
                 return  # the loop has ended
             if not piece or isinstance(piece, OSError):
                 return
 
     threading.Thread(target=read, name="standard input", daemon=True).start()
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    rest = ""
+    begun: list[bytes] = []
     while piece := await pieces.get():
         if isinstance(piece, OSError):
             raise piece
-        *whole, rest = (rest + decoder.decode(piece)).split("\n")
-        for line in whole:
-            yield line.removesuffix("\r")
-    rest += decoder.decode(b"", True)
-    if rest:
-        yield rest
+        wanted.release()
+        *whole, rest = piece.split(b"\n")
+        for part in whole:
+            begun.append(part)
+            line = b"".join(begun)
+            begun.clear()
+            yield line.decode().removesuffix("\r")
+        begun.append(rest)
+    if line := b"".join(begun):
+        yield line.decode()
 
 
 async def typed_lines(history: str | None) -> AsyncGenerator[str, None]:
@@ -67,7 +75,7 @@ async def typed_lines(history: str | None) -> AsyncGenerator[str, None]:
         from prompt_toolkit import PromptSession
         from prompt_toolkit.history import FileHistory, InMemoryHistory
     except ImportError:
-        print("(pip install 'wsfast[cli]' for editing and history)", file=sys.stderr)
+        say("(pip install 'wsfast[cli]' for editing and history)")
         async for line in lines():
             yield line
         return

@@ -7,7 +7,13 @@ import os
 import sys
 from collections.abc import Iterator
 
-__all__ = ["Progress", "output"]
+__all__ = ["Progress", "output", "say"]
+
+
+def say(text: str) -> None:
+    """Print a line to standard error, if it is open: otherwise it would go to standard output."""
+    if sys.stderr is not None:
+        print(text, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
@@ -53,7 +59,7 @@ class Progress:
             sys.stderr.write(f"\r{text[:78]:<78}")
             sys.stderr.flush()
         elif (stage := text.partition(":")[0]) != self.last:
-            print(stage, file=sys.stderr, flush=True)
+            say(stage)
             self.last = stage
 
     def end(self) -> None:

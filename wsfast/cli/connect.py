@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import io
 import os
 import sys
 import time
@@ -22,7 +23,7 @@ from ._arguments import (
     seconds,
 )
 from ._lines import lines, typed_lines
-from ._output import output
+from ._output import output, say
 
 if TYPE_CHECKING:
     from ..asyncio import ClientConnection, ConnectionClosed
@@ -83,6 +84,11 @@ ended in another way, 2 for a wrong argument.
 
 def execute(options: argparse.Namespace) -> int:
     """Talk until the connection or the input ends."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # In a pipe both directions are UTF-8, which is what messages are.
+        sys.stdout.reconfigure(errors="replace")
+        if not sys.stdout.isatty():
+            sys.stdout.reconfigure(encoding="utf-8")
     with output():
         return asyncio.run(_run(options))
 
@@ -109,7 +115,7 @@ class _Talk:
         self.ws = ws
         self.options = options
         self.took = took
-        self.at_terminal = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+        self.at_terminal = all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
         self.colours = self.at_terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
         self.left = options.count or -1
         self.last = time.monotonic()
@@ -205,10 +211,14 @@ class _Talk:
             await asyncio.sleep(min(left, 3600))
 
     async def send_line(self, line: str) -> bool:
-        if not self.options.binary:
+        if self.options.binary:
+            return await self.send_hex(line)
+        try:
             await self.ws.send(line)
-            return True
-        return await self.send_hex(line)
+        except UnicodeEncodeError:
+            self.note("what was typed is not text")
+            return False
+        return True
 
     async def send_hex(self, text: str) -> bool:
         try:
@@ -265,7 +275,7 @@ class _Talk:
         end = self.end
         wanted = end is None or isinstance(end, ConnectionClosedOK) or end.received_first is False
         if end is not None and (self.at_terminal or not wanted):
-            self.note(f"closed: {printable(explain(end))}")
+            self.note(f"closed: {explain(end)}")
         return int(self.failed or not wanted)
 
     def fail(self, text: str) -> None:
@@ -273,7 +283,7 @@ class _Talk:
         self.failed = True
 
     def note(self, text: str) -> None:
-        print(self.coloured("2", text), file=sys.stderr, flush=True)
+        say(self.coloured("2", text))
 
     def coloured(self, colour: str, text: str) -> str:
         return f"\x1b[{colour}m{text}\x1b[0m" if self.colours else text

@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import json
 import math
-import sys
 import time
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from ._arguments import (
     positive,
     seconds,
 )
-from ._output import Progress, output
+from ._output import Progress, output, say
 
 if TYPE_CHECKING:
     from ..asyncio import ClientConnection
@@ -80,7 +79,7 @@ exit status: 0 when every message came back, 1 when not, 2 for a wrong argument.
 def execute(options: argparse.Namespace) -> int:
     """Put the load on the server, and print the figures."""
     if not 0 < options.duration < math.inf:
-        print("python -m wsfast load: --duration must be more than 0, and have an end", file=sys.stderr)
+        say("python -m wsfast load: --duration must be more than 0, and have an end")
         return 2
     load = _Load(options)
     progress = Progress()
@@ -293,7 +292,9 @@ class _Lane:
 
 def _messages(size: int, binary: bool) -> list[str] | list[bytes]:
     """Make the messages that a connection sends in turn."""
-    texts = [f"{number:02d} {'wsfast load ' * (size // 12 + 1)}"[:size] for number in range(_VARIANTS)]
+    # Fewer of long ones: together they take 16 MiB, or what two of them take.
+    count = max(2, min(_VARIANTS, (1 << 24) // max(size, 1)))
+    texts = [f"{number:02d} {'wsfast load ' * (size // 12 + 1)}"[:size] for number in range(count)]
     return [text.encode() for text in texts] if binary else texts
 
 

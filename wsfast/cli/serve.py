@@ -6,11 +6,10 @@ import argparse
 import asyncio
 import contextlib
 import signal
-import sys
 from typing import TYPE_CHECKING, Any
 
-from ._arguments import add_max_size, complain, natural
-from ._output import Progress, output
+from ._arguments import add_max_size, complain, port, printable
+from ._output import Progress, output, say
 
 if TYPE_CHECKING:
     from .. import Request
@@ -81,7 +80,7 @@ then, in another terminal:
         "--host", default="127.0.0.1", help="where to listen (by default %(default)s); '' for every address"
     )
     parser.add_argument(
-        "-p", "--port", type=natural, default=8765, help="by default %(default)s; 0 takes any free one"
+        "-p", "--port", type=port, default=8765, help="by default %(default)s; 0 takes any free one"
     )
     parser.add_argument(
         "--broadcast", action="store_true", help="send each message to all, not to its sender"
@@ -102,7 +101,7 @@ then, in another terminal:
 def execute(options: argparse.Namespace) -> int:
     """Serve until interrupted."""
     if options.key and not options.cert:
-        print("python -m wsfast serve: --key needs --cert", file=sys.stderr)
+        say("python -m wsfast serve: --key needs --cert")
         return 2
     with contextlib.suppress(KeyboardInterrupt), output():
         return asyncio.run(_serve(options))
@@ -130,9 +129,16 @@ async def _serve(options: argparse.Namespace) -> int:
     except (OSError, ValueError) as exc:
         return complain("serve", exc)
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def stop() -> None:
+        stopped.set()
+        for number in signals:  # a second one does not wait for closing handshakes
+            loop.remove_signal_handler(number)
+
     with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C raises KeyboardInterrupt
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stopped.set)
+        for number in signals:
+            loop.add_signal_handler(number, stop)
     async with server:
         program.server = server
         for listening in server.sockets:
@@ -180,7 +186,7 @@ class _Program:
 
     def tell(self, text: str) -> None:
         if self.options.verbose:
-            print(text, file=sys.stderr, flush=True)
+            say(printable(text))
 
     async def until(self, stopped: asyncio.Event) -> None:
         """Wait for the end; at a terminal, show meanwhile what goes on."""
