@@ -58,8 +58,7 @@ class Alarms:
             return
         step = connection._due = math.ceil((self.loop.time() + delay) / _STEP)
         self.due.setdefault(step, {})[connection] = action
-        if self.timer is None or step < self.timer_step:
-            self._wait_for(step)
+        self._wait_for(step)
 
     def clear(self, connection: Connection) -> None:
         """Forget what was set."""
@@ -82,7 +81,10 @@ class Alarms:
         action(connection)
 
     def _wait_for(self, step: int) -> None:
+        """Have the timer ring at a step, if it does not ring before."""
         if self.timer is not None:
+            if self.timer_step <= step:
+                return
             self.timer.cancel()
         self.timer_step = step
         self.timer = self.loop.call_at(step * _STEP, self._ring)
@@ -101,11 +103,6 @@ class Alarms:
                 except Exception as exc:
                     context = {"message": f"{action.__qualname__} failed", "exception": exc}
                     self.loop.call_exception_handler({**context, "protocol": connection})
-        self._wait_for_next()
-
-    def _wait_for_next(self) -> None:
-        """Set the timer, although an action may have set it already, to what is due later."""
         if self.due:
-            step = min(self.due)
-            if self.timer is None or step < self.timer_step:
-                self._wait_for(step)
+            # An action may have set the timer already, to what is due later.
+            self._wait_for(min(self.due))

@@ -133,7 +133,11 @@ class Latencies:
 
 class _Load:
     def __init__(self, options: argparse.Namespace) -> None:
+        from ..asyncio import ConnectionClosed
+
         self.options = options
+        #: What sending raises after the end: not imported for each message.
+        self.closed: type[Exception] = ConnectionClosed
         self.lanes: list[_Lane] = []
         self.errors: Counter[str] = Counter()
         self.first_error: BaseException | None = None
@@ -252,13 +256,11 @@ class _Lane:
             self.timer = self.ws.loop.call_later(max(self.due - now, 0.001), self.tick)
 
     def send(self, when: float) -> None:
-        from ..asyncio import ConnectionClosed
-
         messages = self.load.messages
         self.sent.append(when)
         try:
             self.ws.send_nowait(messages[self.next_out])
-        except ConnectionClosed as exc:
+        except self.load.closed as exc:
             self.ended(exc)
             return
         self.next_out = (self.next_out + 1) % len(messages)
