@@ -29,7 +29,9 @@ __all__ = [
     "isa",
     "mask_key",
     "missing_extension",
+    "new_timer",
     "parse_header",
+    "set_timer",
     "split_frames",
     "take_messages",
 ]
@@ -120,6 +122,8 @@ encode_frame = _impl.encode_frame
 is_utf8 = _impl.is_utf8
 isa: str = _impl.isa
 mask_key = _impl.mask_key
+new_timer = _impl.new_timer
 parse_header = _impl.parse_header
+set_timer = _impl.set_timer
 split_frames = _impl.split_frames
 take_messages = _impl.take_messages

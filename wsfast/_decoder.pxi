@@ -105,6 +105,7 @@ cdef class _Lent:
     # 1 while any view leads here. A slice of the lent view outlives that view's release().
     cdef Py_ssize_t exports
     cdef bint on_loan
+    cdef _Lent below  # in _Spare
 
     def __dealloc__(self):
         if self.own:
@@ -124,21 +125,52 @@ cdef class _Lent:
         with cython.critical_section(self):
             self.exports -= 1
 
+    # Transports treat it as a memoryview, which costs more to make than a small message to decode.
+
+    def __len__(self):
+        return <Py_ssize_t>self.size
+
+    def __getitem__(self, key):
+        return PyMemoryView_FromObject(self)[key]
+
+    def __setitem__(self, key, value):
+        PyMemoryView_FromObject(self)[key] = value
+
 
 _out_of_memory = ProtocolError("interrupted by MemoryError", 1011)
 
-# Read buffers that no decoder needs at the moment, so that idle connections hold none.
-_spare_read_buffers = []
+
+@cython.final
+cdef class _Spare:
+    """Read buffers that no decoder needs at the moment, so that idle connections hold none."""
+
+    cdef _Lent top
+    cdef int count
+
+    cdef _Lent pop(self):
+        cdef _Lent lent
+        with cython.critical_section(self):
+            lent = self.top
+            if lent is not None:
+                self.top = lent.below
+                lent.below = None
+                self.count -= 1
+        return lent
+
+    cdef int push(self, _Lent lent) except -1:
+        with cython.critical_section(self):
+            if lent.own and lent.size == <size_t>READ_SIZE and self.count < 4:
+                lent.below = self.top
+                self.top = lent
+                self.count += 1
+        return 0
+
+
+_spare_read_buffers = _Spare()
 
 
 cdef _Lent new_read_buffer(size_t size):
-    cdef _Lent lent
-    if size == <size_t>READ_SIZE:
-        try:
-            return <_Lent>_spare_read_buffers.pop()
-        except IndexError:
-            pass
-    lent = _Lent()
+    cdef _Lent lent = _Lent()
     lent.data = <uint8_t *>PyMem_Malloc(size)
     if lent.data == NULL:
         raise MemoryError
@@ -147,13 +179,14 @@ cdef _Lent new_read_buffer(size_t size):
     return lent
 
 
-cdef int recycle(_Lent lent) except -1:
-    if lent.own and lent.size == <size_t>READ_SIZE and len(_spare_read_buffers) < 4:
-        try:
-            _spare_read_buffers.append(lent)
-        except MemoryError:
-            pass  # then it is freed
-    return 0
+cdef inline Py_ssize_t whole_number(object value) except? -1:
+    """Return a whole number of any type and size, cut to what a size can be."""
+    cdef int overflow = 0
+    cdef long long number
+    number = PyLong_AsLongLongAndOverflow(value if PyLong_CheckExact(value) else _index(value), &overflow)
+    if overflow:
+        return overflow * PY_SSIZE_T_MAX
+    return <Py_ssize_t>max(min(number, <long long>PY_SSIZE_T_MAX), <long long>-PY_SSIZE_T_MAX)
 
 
 cdef object text_fault(const uint8_t *p, size_t n, wsf_key key, size_t fault):
@@ -189,6 +222,8 @@ cdef class _Decoder:
     # What get_buffer() lent, and the view of it, until buffer_updated() or feed().
     cdef _Lent lent
     cdef object view
+    # _spare_read_buffers, which takes longer to look up.
+    cdef _Spare spare
 
     # The frame under way. Until its header is whole, `head` holds the beginning of it.
     cdef uint8_t head[14]
@@ -260,10 +295,17 @@ cdef class _Decoder:
     @cython.critical_section
     def get_buffer(self, sizehint=-1):
         """Return memory to read into, as asyncio.BufferedProtocol has it; then call buffer_updated()."""
+        lent = self.lend(sizehint)
+        self.view = PyMemoryView_FromObject(lent)
+        return self.view
+
+    cdef _Lent lend(self, object sizehint):
         # Whole numbers of any size are welcome; a hint is not a promise.
-        cdef size_t wanted = <size_t>max(READ_SIZE, min(_index(sizehint), READ_SIZE_MAX))
+        cdef size_t wanted = <size_t>max(READ_SIZE, min(whole_number(sizehint), READ_SIZE_MAX))
         cdef _Lent lent
         self.enter()
+        if self.spare is None:
+            self.spare = _spare_read_buffers
         try:
             self.reclaim()
             if (
@@ -279,11 +321,12 @@ cdef class _Decoder:
                 lent.storage = self.storage
                 Py_INCREF(<object>self.storage)
             else:
-                lent = new_read_buffer(wanted)
+                lent = self.spare.pop() if wanted == <size_t>READ_SIZE else None
+                if lent is None:
+                    lent = new_read_buffer(wanted)
             lent.on_loan = True
-            self.view = PyMemoryView_FromObject(lent)
             self.lent = lent
-            return self.view
+            return lent
         except BaseException as exc:
             self.fail(exc)
             raise
@@ -293,6 +336,9 @@ cdef class _Decoder:
     @cython.critical_section
     def buffer_updated(self, nbytes, /):
         """Take the first `nbytes` bytes of what get_buffer() gave; otherwise as feed()."""
+        return self.take_back(nbytes)
+
+    cdef list take_back(self, object nbytes):
         cdef Py_ssize_t n
         cdef _Lent lent
         cdef bint returned
@@ -306,7 +352,7 @@ cdef class _Decoder:
             raise
         events = self.decode(lent.data, <size_t>n)
         if returned:
-            recycle(lent)
+            self.spare.push(lent)
         return events
 
     cdef int enter(self) except -1:
@@ -320,11 +366,11 @@ cdef class _Decoder:
         return 0
 
     cdef Py_ssize_t check_loan(self, object nbytes) except -1:
-        number = _index(nbytes)
+        cdef Py_ssize_t number = whole_number(nbytes)
         if self.lent is None:
             raise arguments.no_buffer_lent()
         if not 0 <= number <= <Py_ssize_t>self.lent.size:
-            raise arguments.bad_nbytes(number, self.lent.size)
+            raise arguments.bad_nbytes(_index(nbytes), self.lent.size)
         return number
 
     cdef int reclaim(self) except -1:
@@ -334,7 +380,7 @@ cdef class _Decoder:
             return 0
         try:
             if self.end_loan():
-                recycle(lent)
+                self.spare.push(lent)
         except BaseException:
             self.busy = False
             raise
@@ -348,10 +394,11 @@ cdef class _Decoder:
         self.view = None
         with cython.critical_section(lent):
             lent.on_loan = False
-        try:
-            view.release()
-        except BufferError:
-            pass  # something was made of the view that it cannot take back
+        if view is not None:
+            try:
+                view.release()
+            except BufferError:
+                pass  # something was made of the view that it cannot take back
         if lent.exports:
             # The borrower can still write there. It keeps that storage; the message moves out.
             if not lent.own:

@@ -57,74 +57,6 @@ cdef class _Done:
 _DONE = _Done()
 
 
-@cython.final
-cdef class Wakeup:
-    """One task awaits it, again and again; wake() resumes that task at once.
-
-    In full: help(wsfast._fallback.Wakeup).
-    """
-
-    cdef object loop
-    cdef object current_task
-    cdef object callback
-    cdef object context
-    cdef object cancelled
-    cdef public object _asyncio_future_blocking
-
-    def __init__(self, loop, current_task):
-        self.loop = loop
-        self.current_task = current_task
-        self._asyncio_future_blocking = False
-
-    def wake(self):
-        """Let the task go on, if one waits."""
-        self.resume()
-
-    cdef int resume(self) except -1:
-        callback, context = self.callback, self.context
-        if callback is None:
-            return 0
-        self.callback = self.context = None
-        if self.current_task(self.loop) is not None:
-            # Somebody calls the protocol from a task: the one that waits has to wait for its turn.
-            self.loop.call_soon(callback, self, context=context)
-            return 0
-        PyContext_Enter(context)
-        try:
-            callback(self)
-        finally:
-            PyContext_Exit(context)
-        return 0
-
-    def get_loop(self):
-        """Return the event loop that the task is to run on."""
-        return self.loop
-
-    def add_done_callback(self, callback, *, context):
-        """Remember how to resume the task."""
-        self.callback = callback
-        self.context = context
-        self.cancelled = None
-
-    def result(self):
-        """Raise CancelledError if the task was cancelled."""
-        cancelled, self.cancelled = self.cancelled, None
-        if cancelled is not None:
-            from asyncio import CancelledError
-
-            raise CancelledError(*cancelled)
-
-    def cancel(self, msg=None):
-        """Have the task resumed with CancelledError."""
-        callback, context = self.callback, self.context
-        if callback is None:
-            return False
-        self.callback = self.context = None
-        self.cancelled = () if msg is None else (msg,)
-        self.loop.call_soon(callback, self, context=context)
-        return True
-
-
 cdef enum:
     NEW
     WAITING
@@ -155,7 +87,7 @@ cdef class _Receive:
     def __next__(self):
         message = self.step()
         if message is None:
-            return self.endpoint.wakeup
+            return self.endpoint.waiter
         # In this one method of a class Cython raises nothing more than what is raised already.
         wsf_stop_iteration(message)
         raise StopIteration
@@ -163,11 +95,11 @@ cdef class _Receive:
     def send(self, value):
         message = self.step()
         if message is None:
-            return self.endpoint.wakeup
+            return self.endpoint.waiter
         raise StopIteration(message)
 
     cdef object step(self):
-        """Return the message, or None while there is none: then the endpoint's Wakeup is to be awaited."""
+        """Return the message, or None while there is none: then the endpoint's future is to be awaited."""
         endpoint = self.endpoint
         if endpoint is None:
             raise RuntimeError("cannot reuse already awaited recv()")
@@ -194,9 +126,12 @@ cdef class _Receive:
         if state == NEW and PyList_GET_SIZE(endpoint.out):
             # What was sent before is not left for the end of the turn.
             endpoint.flush(not endpoint.corked)
+        waiter = endpoint.waiter
+        if waiter is None or (state == WAITING and waiter.done()):
+            waiter = endpoint.waiter = endpoint.loop.create_future()
+        waiter._asyncio_future_blocking = True  # as its __await__() says to the task
         self.state = WAITING
         endpoint._receiving = True
-        endpoint.wakeup._asyncio_future_blocking = True
         return None
 
     cdef inline int end(self) except -1:
@@ -213,12 +148,12 @@ cdef class _Receive:
     def close(self):
         """Stop waiting."""
         if self.state == WAITING:
-            self.endpoint._receiving = False
+            self.endpoint.forget_waiter()
         self.end()
 
     def __dealloc__(self):
         if self.state == WAITING and self.endpoint is not None:
-            self.endpoint._receiving = False
+            self.endpoint.forget_waiter()
 
 
 cdef class Endpoint:
@@ -234,7 +169,10 @@ cdef class Endpoint:
     cdef list out
     cdef Py_ssize_t out_size
     cdef bint corked, flush_due
-    cdef Wakeup wakeup
+    cdef object current_task
+    # What the task that receives awaits, again and again, and with what it is resumed.
+    cdef object waiter
+    cdef object resumed
     cdef object done
     # What recv() returned last: it is used again.
     cdef _Receive spare
@@ -248,10 +186,20 @@ cdef class Endpoint:
     cdef public bint _receiving
     cdef public bint _ended
 
-    def _begin(self, Channel ws not None, loop, current_task, Py_ssize_t high, Py_ssize_t low, on_message):
+    def _begin(
+        self,
+        Channel ws not None,
+        loop,
+        current_task,
+        resumed,
+        Py_ssize_t high,
+        Py_ssize_t low,
+        on_message,
+    ):
         self.ws = ws
         self.loop = loop
-        self.wakeup = Wakeup(loop, current_task)
+        self.current_task = current_task
+        self.resumed = resumed
         self.high = high
         self.low = low
         self.done = _DONE
@@ -273,7 +221,9 @@ cdef class Endpoint:
 
     def get_buffer(self, sizehint):
         """Return memory to read into (asyncio.BufferedProtocol)."""
-        return self.ws.get_buffer(sizehint)
+        cdef Channel ws = self.ws
+        with cython.critical_section(ws):
+            return ws.lend(sizehint)
 
     @cython.critical_section
     def buffer_updated(self, nbytes):
@@ -281,11 +231,14 @@ cdef class Endpoint:
         self.updated(nbytes)
 
     cdef int updated(self, object nbytes) except -1:
+        cdef Channel ws = self.ws
+        cdef list events
         self.corked = True
         try:
-            events = self.ws.buffer_updated(nbytes)
+            with cython.critical_section(ws):
+                events = ws.take_back(nbytes)
             if PyList_GET_SIZE(events):
-                self.deliver(<list>events)
+                self.deliver(events)
         finally:
             self.corked = False
             if PyList_GET_SIZE(self.out) or self.ws._due:
@@ -311,20 +264,43 @@ cdef class Endpoint:
                 if is_message(<PyObject *>event):
                     self.queue.append(event)
                     continue
-                if self.wakeup.callback is not None and self.head != PyList_GET_SIZE(self.queue):
+                if self._receiving and self.head != PyList_GET_SIZE(self.queue):
                     # Who waits for a message may answer it, although a close frame came right behind it.
-                    self.wakeup.resume()
+                    self.resume()
                 self._react(event)
         elif self.head == PyList_GET_SIZE(self.queue):
             self.queue = events
             self.head = 0
         else:
             self.queue += events
-        if self.wakeup.callback is not None:
-            self.wakeup.resume()
+        if self._receiving:
+            self.resume()
         if PyList_GET_SIZE(self.queue) - self.head > self.high and not self._ended:
             self.too_many(before)
         return 0
+
+    cdef int resume(self) except -1:
+        """Let the task that waits go on, there and then."""
+        waiter = self.waiter
+        if waiter is None:
+            return 0
+        callbacks = waiter._callbacks
+        if callbacks and PyList_GET_SIZE(callbacks) == 1 and self.current_task(self.loop) is None:
+            callback, context = <tuple>PyList_GET_ITEM(callbacks, 0)
+            waiter.remove_done_callback(callback)
+            PyContext_Enter(context)
+            try:
+                callback(self.resumed)
+            finally:
+                PyContext_Exit(context)
+        elif not waiter.done():
+            self.waiter = None
+            waiter.set_result(None)
+        return 0
+
+    cdef void forget_waiter(self) noexcept:
+        self._receiving = False
+        self.waiter = None
 
     cdef int too_many(self, Py_ssize_t before) except -1:
         """Read no more for now; or, behind a close frame of this side, go on to that of the peer."""
@@ -473,12 +449,17 @@ cdef class Endpoint:
             PyList_Append(out, self.ws.data_to_send())
         if PyList_GET_SIZE(out) == 0:
             return 0
-        self.out = []
         self.out_size = 0
+        if PyList_GET_SIZE(out) == 1:
+            frame = <object>PyList_GET_ITEM(out, 0)
+            out.clear()
+        else:
+            frame = None
+            self.out = []
         if self.transport is None or self.transport.is_closing():
             return 0
-        if PyList_GET_SIZE(out) == 1:
-            self.transport.write(<object>PyList_GET_ITEM(out, 0))
+        if frame is not None:
+            self.transport.write(frame)
         elif size < FLUSH_AT:
             self.transport.write(b"".join(out))
         else:

@@ -8,7 +8,7 @@ The parts: ``_fallback_bytes`` (what the others need), ``_fallback_frames`` (hea
 ``_fallback_decoder`` (frames and messages in), ``_fallback_channel`` (the data phase of a connection),
 ``_fallback_take`` and ``_fallback_split`` (whole messages, and frames, out of another library's buffer),
 ``_fallback_taker`` (whole messages, made into what another library queues), ``_fallback_endpoint`` (between a
-protocol of an event loop and the tasks that use it).
+protocol of an event loop and the tasks that use it), ``_fallback_timer`` (a timer that a loop can watch).
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from . import arguments
 from ._fallback_bytes import TRANSLATE_FROM, as_bytes, decode_piece, export, xor
 from ._fallback_channel import Channel
 from ._fallback_decoder import FrameDecoder, MessageDecoder
-from ._fallback_endpoint import Endpoint, Wakeup
+from ._fallback_endpoint import Endpoint
 from ._fallback_frames import _forget_keys as _forget_keys  # as the compiled module has it, for tests
 from ._fallback_frames import encode_frame, mask_key, parse_header
 from ._fallback_split import split_frames
 from ._fallback_take import take_messages
 from ._fallback_taker import MessageQueue, MessageTaker
+from ._fallback_timer import new_timer, set_timer
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -38,7 +39,6 @@ __all__ = [
     "MessageQueue",
     "MessageTaker",
     "Utf8Validator",
-    "Wakeup",
     "apply_mask",
     "apply_mask_into",
     "available_isas",
@@ -47,7 +47,9 @@ __all__ = [
     "is_utf8",
     "isa",
     "mask_key",
+    "new_timer",
     "parse_header",
+    "set_timer",
     "split_frames",
     "take_messages",
 ]

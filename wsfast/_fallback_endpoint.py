@@ -6,13 +6,13 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from asyncio import Future
     from collections.abc import Callable
-    from contextvars import Context
 
     from .connection import Connection
     from .prepared import PreparedMessage
 
-__all__ = ["Endpoint", "Wakeup"]
+__all__ = ["Endpoint"]
 
 # Frames of one turn of the event loop are written together, but no more bytes than this.
 _FLUSH_AT = 1 << 16
@@ -50,70 +50,6 @@ class _Done:
 _DONE = _Done()
 
 
-class Wakeup:
-    """One task awaits it, again and again; :meth:`wake` resumes that task at once.
-
-    A future schedules its task with ``call_soon()``, which costs a turn of the event loop. When the loop
-    calls a protocol no task is running, so that the one that waits can be resumed there and then. To
-    the task it is a future: it has what asyncio asks of one (``asyncio.isfuture()``).
-
-    Args:
-        loop: the event loop that the task runs on.
-        current_task: ``asyncio.current_task``.
-
-    """
-
-    __slots__ = ("_asyncio_future_blocking", "_callback", "_cancelled", "_context", "_current_task", "_loop")
-
-    def __init__(self, loop: Any, current_task: Callable[[Any], Any]) -> None:
-        self._loop = loop
-        self._current_task = current_task
-        self._asyncio_future_blocking = False
-        self._callback: Callable[[Any], object] | None = None
-        self._context: Context | None = None
-        self._cancelled: tuple[Any, ...] | None = None
-
-    def wake(self) -> None:
-        """Let the task go on, if one waits."""
-        callback, context = self._callback, self._context
-        if callback is None or context is None:
-            return
-        self._callback = self._context = None
-        if self._current_task(self._loop) is not None:
-            # Somebody calls the protocol from a task: the one that waits has to wait for its turn.
-            self._loop.call_soon(callback, self, context=context)
-        else:
-            context.run(callback, self)
-
-    def get_loop(self) -> Any:
-        """Return the event loop that the task is to run on."""
-        return self._loop
-
-    def add_done_callback(self, callback: Callable[[Any], object], *, context: Context) -> None:
-        """Remember how to resume the task."""
-        self._callback = callback
-        self._context = context
-        self._cancelled = None
-
-    def result(self) -> None:
-        """Raise ``CancelledError`` if the task was cancelled."""
-        cancelled, self._cancelled = self._cancelled, None
-        if cancelled is not None:
-            from asyncio import CancelledError
-
-            raise CancelledError(*cancelled)
-
-    def cancel(self, msg: Any = None) -> bool:
-        """Have the task resumed with ``CancelledError``."""
-        callback, context = self._callback, self._context
-        if callback is None:
-            return False
-        self._callback = self._context = None
-        self._cancelled = () if msg is None else (msg,)
-        self._loop.call_soon(callback, self, context=context)
-        return True
-
-
 class _Receive:
     """What :meth:`Endpoint.recv` and an iteration await. It has what asyncio asks of a coroutine."""
 
@@ -131,10 +67,10 @@ class _Receive:
     def __iter__(self) -> _Receive:
         return self
 
-    def __next__(self) -> Wakeup:
+    def __next__(self) -> Future[None]:
         return self.send(None)
 
-    def send(self, value: Any) -> Wakeup:
+    def send(self, value: Any) -> Future[None]:
         endpoint = self._endpoint
         state = self._state
         if state == "new":
@@ -157,10 +93,13 @@ class _Receive:
         if state == "new" and endpoint._out:
             # What was sent before is not left for the end of the turn.
             endpoint._flush(not endpoint._corked)
+        waiter = endpoint._waiter
+        if waiter is None or (state == "waiting" and waiter.done()):
+            waiter = endpoint._waiter = endpoint.loop.create_future()
+        waiter._asyncio_future_blocking = True  # as its __await__() says to the task
         self._state = "waiting"
         endpoint._receiving = True
-        endpoint._wakeup._asyncio_future_blocking = True
-        return endpoint._wakeup
+        return waiter
 
     def throw(self, kind: Any, value: Any = None, trace: Any = None) -> None:
         self.close()
@@ -172,6 +111,7 @@ class _Receive:
         """Stop waiting."""
         if self._state == "waiting":
             self._endpoint._receiving = False
+            self._endpoint._waiter = None
         self._state = "over"
 
     def __del__(self) -> None:
@@ -187,6 +127,7 @@ class Endpoint:
 
     __slots__ = (
         "_corked",
+        "_current_task",
         "_ended",
         "_flush_due",
         "_fragments",
@@ -198,7 +139,8 @@ class Endpoint:
         "_queue",
         "_reading",
         "_receiving",
-        "_wakeup",
+        "_resumed",
+        "_waiter",
         "_writable",
         "_ws",
         "loop",
@@ -218,8 +160,9 @@ class Endpoint:
     #: Whether the transport takes more, and whether it reads.
     _writable: bool
     _reading: bool
-    #: Whether a task waits for a message.
+    #: Whether a task waits for a message, and the future that it awaits, again and again.
     _receiving: bool
+    _waiter: Future[None] | None
     #: Whether no more messages come.
     _ended: bool
 
@@ -248,6 +191,7 @@ class Endpoint:
         ws: Connection,
         loop: Any,
         current_task: Callable[[Any], Any],
+        resumed: Future[None],
         high: int,
         low: int,
         on_message: Callable[[Any, Any], object] | None,
@@ -258,6 +202,7 @@ class Endpoint:
             ws: the protocol, without its socket.
             loop: the event loop.
             current_task: ``asyncio.current_task``.
+            resumed: a future that is done, with ``None``.
             high: how many messages that nobody has received stop reading.
             low: down to how many it stays so.
             on_message: is called with each message instead of keeping it.
@@ -265,7 +210,9 @@ class Endpoint:
         """
         self._ws = ws
         self.loop = loop
-        self._wakeup = Wakeup(loop, current_task)
+        self._current_task = current_task
+        self._resumed = resumed
+        self._waiter = None
         self._high = high
         self._low = low
         self._on_message = on_message
@@ -312,13 +259,35 @@ class Endpoint:
                 if type(event) in _MESSAGES:
                     queue.append(event)
                     continue
-                if queue:
+                if queue and self._receiving:
                     # Who waits for a message may answer it, although a close frame came right behind it.
-                    self._wakeup.wake()
+                    self._resume()
                 self._react(event)
-        self._wakeup.wake()
+        if self._receiving:
+            self._resume()
         if len(queue) > self._high and not self._ended:
             self._too_many(before)
+
+    def _resume(self) -> None:
+        """Let the task that waits go on, there and then.
+
+        A future that is done schedules its task with ``call_soon()``, which costs a turn of the event
+        loop. When the loop calls a protocol no task is running, so that the one that waits can be
+        resumed at once: by the callback that it left with the future, which stays as it is for the next
+        time. The callback asks the future that it is called with how things went: one that is done.
+        """
+        waiter = self._waiter
+        if waiter is None:
+            return
+        callbacks: Any = waiter._callbacks
+        if callbacks and len(callbacks) == 1 and self._current_task(self.loop) is None:
+            callback, context = callbacks[0]
+            waiter.remove_done_callback(callback)
+            context.run(callback, self._resumed)
+        elif not waiter.done():
+            # Somebody calls the protocol from a task: the one that waits has to wait for its turn.
+            self._waiter = None
+            waiter.set_result(None)
 
     def _too_many(self, before: int) -> None:
         """Read no more for now; or, behind a close frame of this side, go on to that of the peer."""

@@ -11,6 +11,7 @@
 - ``_take.pxi``, ``_split.pxi``: whole messages, and frames, out of another library's buffer
 - ``_taker.pxi``: whole messages, made into what another library queues
 - ``_endpoint.pxi``: between a protocol of an event loop and the tasks that use it
+- ``_timer.pxi``: a timer that an event loop can watch
 """
 
 cimport cython
@@ -56,7 +57,9 @@ cdef extern from "Python.h":
     Py_ssize_t PY_SSIZE_T_MAX
     bint PyUnicode_CheckExact(PyObject *value) noexcept
     bint PyLong_Check(object value) noexcept
+    bint PyLong_CheckExact(object value) noexcept
     long PyLong_AsLongAndOverflow(object value, int *overflow) except? -1
+    long long PyLong_AsLongLongAndOverflow(object value, int *overflow) except? -1
     PyObject *PyUnicode_New(Py_ssize_t size, Py_UCS4 maxchar) except NULL
     int PyUnicode_Resize(PyObject **text, Py_ssize_t size) except -1
     void *PyUnicode_DATA(PyObject *text) noexcept
@@ -141,6 +144,7 @@ include "_channel.pxi"
 include "_split.pxi"
 include "_taker.pxi"
 include "_endpoint.pxi"
+include "_timer.pxi"
 
 PyModule_AddFunctions(sys.modules[__name__], wsf_entries)
 

@@ -38,7 +38,7 @@ class Someone:
 
 
 def is_idle(alarms: Alarms) -> bool:
-    return not alarms.due and alarms.timer is None
+    return not alarms.due and alarms.timer_step is None
 
 
 @pytest.fixture

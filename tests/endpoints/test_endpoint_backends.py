@@ -1,4 +1,4 @@
-"""Endpoint and Wakeup alone, compiled and in Python, on a transport that is none."""
+"""Endpoint alone, compiled and in Python, on a transport that is none."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ class Loop:
 
     def call_soon(self, callback: Any, *args: Any, context: Any = None) -> None:
         self.soon.append((callback, args))
+
+    def get_debug(self) -> bool:
+        return False
+
+    def create_future(self) -> Any:
+        return asyncio.Future(loop=self)  # type: ignore[arg-type]
 
     def turn(self) -> None:
         soon, self.soon = self.soon, []
@@ -77,7 +83,10 @@ def endpoint(impl: Any, loop: Any, high: int = 4, low: int = 1, on_message: Any 
             self.log.append([len(frame) for frame in out])
 
     made = Fake()
-    made._begin(Connection.established("server"), loop, asyncio.current_task, high, low, on_message)
+    resumed = loop.create_future()
+    resumed.set_result(None)
+    ws = Connection.established("server")
+    made._begin(ws, loop, asyncio.current_task, resumed, high, low, on_message)
     made.transport = Transport()
     return made
 
@@ -269,5 +278,56 @@ def test_a_task_goes_on_inside_the_callback(impl: Any) -> None:
             await task
         assert sys.version_info < (3, 11) or caught.value.args == ("why",)
         assert not made._receiving
+        # Cancelled after it was woken, before its turn: nothing is lost.
+        again = asyncio.create_task(made.recv())
+        await asyncio.sleep(0)
+        feed(made, text("d"))
+        again.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await again
+        assert await made.recv() == "d"
 
     run(main())
+
+
+def test_one_future_is_awaited_again_and_again(impl: Any) -> None:
+    loop = Loop()
+    made = endpoint(impl, loop)
+    called: list[Any] = []
+    futures = set()
+    for value in "ab":
+        receiving = made.recv()
+        kind, future = start(receiving)
+        assert kind == "waits"
+        futures.add(future)
+        future.add_done_callback(called.append)
+        feed(made, text(value))
+        # It is called with another one, which is done, and there and then.
+        (done,) = called
+        assert done is not future
+        assert done.result() is None
+        assert not future.done()
+        assert loop.soon == []
+        called.clear()
+        assert start(receiving) == ("value", value)
+    assert len(futures) == 1
+    # With two callbacks it is as any future.
+    receiving = made.recv()
+    assert start(receiving) == ("waits", future)
+    future.add_done_callback(called.append)
+    future.add_done_callback(called.append)
+    feed(made, text("c"))
+    assert called == []
+    assert future.result() is None
+    loop.turn()
+    assert called == [future, future]
+    assert start(receiving) == ("value", "c")
+    # Cancelled, it is not touched.
+    receiving = made.recv()
+    kind, another = start(receiving)
+    assert kind == "waits"
+    assert another is not future
+    another.cancel()
+    feed(made, text("d"))
+    assert another.cancelled()
+    assert start(receiving) == ("value", "d")

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ._timer import make_timer
+
 if TYPE_CHECKING:
     from ._connection import Connection
 
@@ -28,10 +30,14 @@ class Alarms:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
+        # What the tasks are resumed with that wait for a message.
+        self.resumed: asyncio.Future[None] = loop.create_future()
+        self.resumed.set_result(None)
         # The far ones, by the step at which they are due.
         self.due: dict[int, dict[Connection, Action]] = {}
-        self.timer: asyncio.TimerHandle | None = None
-        self.timer_step = 0
+        # Rings at a step, or at none.
+        self.timer = make_timer(loop, self._ring)
+        self.timer_step: int | None = None
 
     @classmethod
     def of(cls, loop: asyncio.AbstractEventLoop) -> Alarms:
@@ -69,10 +75,10 @@ class Alarms:
                 waiting.pop(connection, None)
                 if not waiting:
                     del self.due[due]
-            if not self.due and self.timer is not None:
+            if not self.due and self.timer_step is not None:
                 # After the last connection nothing is left behind in the loop.
-                self.timer.cancel()
-                self.timer = None
+                self.timer_step = None
+                self.timer.stop()
         elif due is not None:
             due.cancel()
 
@@ -82,16 +88,13 @@ class Alarms:
 
     def _wait_for(self, step: int) -> None:
         """Have the timer ring at a step, if it does not ring before."""
-        if self.timer is not None:
-            if self.timer_step <= step:
-                return
-            self.timer.cancel()
-        self.timer_step = step
-        self.timer = self.loop.call_at(step * _STEP, self._ring)
+        if self.timer_step is None or step < self.timer_step:
+            self.timer_step = step
+            self.timer.set(step * _STEP)
 
     def _ring(self) -> None:
         """Call what is due."""
-        self.timer = None
+        self.timer_step = None
         now = self.loop.time() / _STEP + 0.01  # the loop may be early by the resolution of its clock
         for step in sorted(step for step in self.due if step <= now):
             for connection, action in self.due.pop(step).items():

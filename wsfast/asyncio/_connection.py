@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection"]
 
+# asyncio.current_task(), without the function in Python that it is before 3.12.
+_current_task: Callable[[asyncio.AbstractEventLoop], Any] = asyncio.current_task
+if sys.version_info < (3, 12):
+    _current_task = asyncio.tasks._current_tasks.get  # type: ignore[attr-defined]
+
 #: A frame of this size or more is written by itself, without a copy.
 _ALONE = 1 << 15
 
@@ -92,7 +97,8 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
         loop = loop or asyncio.get_running_loop()
         super().__init__()
         high, low = _watermarks(max_queue)
-        self._begin(ws, loop, asyncio.current_task, high, low, on_message)
+        self._alarms = Alarms.of(loop)
+        self._begin(ws, loop, _current_task, self._alarms.resumed, high, low, on_message)
         self.logger = logger or logging.getLogger("wsfast.asyncio")
         self.latency = 0.0
         self._id: uuid.UUID | None = None
@@ -105,7 +111,6 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
         self._keepalive: bytes | None = None
         self._kept_alive = 0.0
         self._close_timeout = close_timeout
-        self._alarms = Alarms.of(loop)
         self._due: asyncio.TimerHandle | int | None = None
         self._closing = False
         # Until this end begins to close.

@@ -1,0 +1,94 @@
+"""One timer of an event loop, which costs nothing while it is not due."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+
+from .._backend import new_timer, set_timer
+
+__all__ = ["Timer", "make_timer"]
+
+
+class Timer:
+    """A timer of the event loop.
+
+    Args:
+        loop: the event loop.
+        ring: is called when the timer is due. It may be called before.
+
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], object]) -> None:
+        self.loop = loop
+        self.ring = ring
+        self.handle: asyncio.TimerHandle | None = None
+
+    def set(self, when: float) -> None:
+        """Be due at a time of the loop's clock, and not when it was set to be before."""
+        self.stop()
+        self.handle = self.loop.call_at(when, self.ring)
+
+    def stop(self) -> None:
+        """Be due no more, and leave nothing behind in the loop. It can be set again."""
+        if self.handle is not None:
+            self.handle.cancel()
+            self.handle = None
+
+
+class _WatchedTimer(Timer):
+    """The same, of the kernel's, which the loop watches as it watches sockets.
+
+    A loop in Python that has any timer reads the clock twice and compares heads and limits in every turn,
+    which is as much work as decoding and answering a small message.
+    """
+
+    descriptor = -1
+    due = False
+
+    def set(self, when: float) -> None:
+        if self.descriptor < 0:
+            try:
+                self.descriptor = new_timer()
+            except OSError:  # there is no such thing here, or the process has no descriptor left
+                super().set(when)
+                return
+            self.loop.add_reader(self.descriptor, self._readable)
+        self.due = True
+        set_timer(self.descriptor, when - self.loop.time())
+
+    def stop(self) -> None:
+        super().stop()
+        # Connections come and go: it rings once more, and is closed then if it is not in use again.
+        self.due = False
+
+    def _readable(self) -> None:
+        try:
+            os.read(self.descriptor, 8)
+        except BlockingIOError:
+            return  # it was set again in the same turn of the loop
+        if self.due:
+            self.due = False
+            self.ring()
+        if not self.due:
+            self.loop.remove_reader(self.descriptor)
+            self._close()
+
+    def _close(self) -> None:
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    __del__ = _close
+
+
+def make_timer(loop: asyncio.AbstractEventLoop, ring: Callable[[], object]) -> Timer:
+    """Return a timer of the kind that suits the event loop.
+
+    Args:
+        loop: a subclass of asyncio's may have a clock of its own.
+        ring: is called when the timer is due. It may be called before.
+
+    """
+    return (_WatchedTimer if type(loop) is asyncio.SelectorEventLoop else Timer)(loop, ring)
