@@ -95,6 +95,7 @@ cdef enum:
     INFLATE_MOST = 1 << 16
 
 
+@cython.final
 cdef class _Lent:
     """Memory that a view from get_buffer() leads to, kept for as long as any view of it lives."""
 
@@ -105,7 +106,6 @@ cdef class _Lent:
     # 1 while any view leads here. A slice of the lent view outlives that view's release().
     cdef Py_ssize_t exports
     cdef bint on_loan
-    cdef _Lent below  # in _Spare
 
     def __dealloc__(self):
         if self.own:
@@ -140,43 +140,48 @@ cdef class _Lent:
 _out_of_memory = ProtocolError("interrupted by MemoryError", 1011)
 
 
+cdef enum:
+    SPARE_MAX = 4
+
+
 @cython.final
 cdef class _Spare:
-    """Read buffers that no decoder needs at the moment, so that idle connections hold none."""
+    """Memory of read buffers that no decoder needs at the moment, so that idle connections hold none."""
 
-    cdef _Lent top
+    cdef uint8_t *kept[SPARE_MAX]
     cdef int count
 
-    cdef _Lent pop(self):
-        cdef _Lent lent
+    def __dealloc__(self):
+        while self.count:
+            self.count -= 1
+            PyMem_Free(self.kept[self.count])
+
+    cdef uint8_t *pop(self) except NULL:
+        cdef uint8_t *memory = NULL
         with cython.critical_section(self):
-            lent = self.top
-            if lent is not None:
-                self.top = lent.below
-                lent.below = None
+            if self.count:
                 self.count -= 1
-        return lent
+                memory = self.kept[self.count]
+        if memory == NULL:
+            memory = <uint8_t *>PyMem_Malloc(READ_SIZE)
+            if memory == NULL:
+                raise MemoryError
+        return memory
 
     cdef int push(self, _Lent lent) except -1:
-        with cython.critical_section(self):
-            if lent.own and lent.size == <size_t>READ_SIZE and self.count < 4:
-                lent.below = self.top
-                self.top = lent
-                self.count += 1
+        """Keep the memory of what nobody can reach any more, but not the object, which somebody may have."""
+        if lent.own and lent.size == <size_t>READ_SIZE:
+            with cython.critical_section(self):
+                if self.count < SPARE_MAX:
+                    self.kept[self.count] = lent.data
+                    self.count += 1
+                    lent.own = False
+                    lent.data = NULL
+                    lent.size = 0
         return 0
 
 
 _spare_read_buffers = _Spare()
-
-
-cdef _Lent new_read_buffer(size_t size):
-    cdef _Lent lent = _Lent()
-    lent.data = <uint8_t *>PyMem_Malloc(size)
-    if lent.data == NULL:
-        raise MemoryError
-    lent.own = True
-    lent.size = size
-    return lent
 
 
 cdef inline Py_ssize_t whole_number(object value) except? -1:
@@ -232,8 +237,7 @@ cdef class _Decoder:
     cdef uint8_t first
     cdef wsf_key key  # for the next payload byte
     cdef uint64_t missing  # payload bytes that have not arrived
-    cdef uint8_t control[125]
-    cdef uint8_t control_size
+    cdef bytes control  # the payload of a control frame
 
     # The message under way (in a FrameDecoder, only that there is one).
     cdef bint in_message
@@ -268,6 +272,7 @@ cdef class _Decoder:
         self.max_size = max_size
         self.drop_storage()
         self.head_size = 0
+        self.control = None
         self.in_payload = False
         self.in_message = False
         self.lent = None
@@ -295,11 +300,10 @@ cdef class _Decoder:
     @cython.critical_section
     def get_buffer(self, sizehint=-1):
         """Return memory to read into, as asyncio.BufferedProtocol has it; then call buffer_updated()."""
-        lent = self.lend(sizehint)
-        self.view = PyMemoryView_FromObject(lent)
+        self.lend(sizehint, True)
         return self.view
 
-    cdef _Lent lend(self, object sizehint):
+    cdef _Lent lend(self, object sizehint, bint viewed):
         # Whole numbers of any size are welcome; a hint is not a promise.
         cdef size_t wanted = <size_t>max(READ_SIZE, min(whole_number(sizehint), READ_SIZE_MAX))
         cdef _Lent lent
@@ -315,16 +319,24 @@ cdef class _Decoder:
                 and not (self.in_message and self.compressed)
             ):
                 self.make_room_to_read()
-                lent = _Lent()
+                lent = _Lent.__new__(_Lent)
                 lent.data = self.data + self.used
                 lent.size = <size_t>min(<uint64_t>(self.room - self.used), self.missing)
                 lent.storage = self.storage
                 Py_INCREF(<object>self.storage)
             else:
-                lent = self.spare.pop() if wanted == <size_t>READ_SIZE else None
-                if lent is None:
-                    lent = new_read_buffer(wanted)
+                lent = _Lent.__new__(_Lent)
+                if wanted == <size_t>READ_SIZE:
+                    lent.data = self.spare.pop()
+                else:
+                    lent.data = <uint8_t *>PyMem_Malloc(wanted)
+                    if lent.data == NULL:
+                        raise MemoryError
+                lent.own = True
+                lent.size = wanted
             lent.on_loan = True
+            if viewed:
+                self.view = PyMemoryView_FromObject(lent)
             self.lent = lent
             return lent
         except BaseException as exc:
@@ -392,14 +404,16 @@ cdef class _Decoder:
         view = self.view
         self.lent = None
         self.view = None
-        with cython.critical_section(lent):
-            lent.on_loan = False
+        cdef Py_ssize_t exports
         if view is not None:
             try:
                 view.release()
             except BufferError:
                 pass  # something was made of the view that it cannot take back
-        if lent.exports:
+        with cython.critical_section(lent):
+            lent.on_loan = False
+            exports = lent.exports
+        if exports:
             # The borrower can still write there. It keeps that storage; the message moves out.
             if not lent.own:
                 try:
@@ -500,7 +514,7 @@ cdef class _Decoder:
                     continue
                 self.begin_data(header.first)
             else:
-                self.control_size = 0
+                self.control = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>header.length)
             self.first = header.first
             self.key = header.key
             self.missing = header.length
@@ -526,10 +540,11 @@ cdef class _Decoder:
     cdef Py_ssize_t take_payload(self, const uint8_t *p, size_t n, list events) except -1:
         """Take what is there of the payload under way, and finish the frame if that is all of it."""
         cdef bint final
+        cdef uint8_t *control
         n = <size_t>min(<uint64_t>n, self.missing)
         if self.first & 0x08:
-            self.k.mask(self.control + self.control_size, p, n, self.key)
-            self.control_size += <uint8_t>n
+            control = <uint8_t *>PyBytes_AS_STRING(self.control)
+            self.k.mask(control + (<uint64_t>PyBytes_GET_SIZE(self.control) - self.missing), p, n, self.key)
         elif self.compressed and self.in_message:
             final = n == self.missing and self.first & 0x80
             if n or final:
@@ -694,7 +709,8 @@ cdef class _Decoder:
         cdef bytes payload
         self.in_payload = False
         if self.first & 0x08:
-            payload = PyBytes_FromStringAndSize(<const char *>self.control, self.control_size)
+            payload = self.control
+            self.control = None
             return self.deliver_control(self.first, payload, events)
         if self.first & 0x80:
             self.in_message = False

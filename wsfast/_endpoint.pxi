@@ -223,14 +223,10 @@ cdef class Endpoint:
         """Return memory to read into (asyncio.BufferedProtocol)."""
         cdef Channel ws = self.ws
         with cython.critical_section(ws):
-            return ws.lend(sizehint)
+            return ws.lend(sizehint, False)
 
-    @cython.critical_section
     def buffer_updated(self, nbytes):
         """Take what was read into that memory."""
-        self.updated(nbytes)
-
-    cdef int updated(self, object nbytes) except -1:
         cdef Channel ws = self.ws
         cdef list events
         self.corked = True
@@ -241,42 +237,53 @@ cdef class Endpoint:
                 self.deliver(events)
         finally:
             self.corked = False
-            if PyList_GET_SIZE(self.out) or self.ws._due:
-                self.flush(True)
-        return 0
+            with cython.critical_section(self):
+                if PyList_GET_SIZE(self.out) or ws._due:
+                    self.flush(True)
 
-    @cython.critical_section
     def _deliver(self, list events not None):
         """Hand messages on, and react to everything else."""
         self.deliver(events)
 
+    # What calls the application does not hold the lock, which the application's calls take.
+
     cdef int deliver(self, list events) except -1:
-        cdef Py_ssize_t i, n = PyList_GET_SIZE(events), before = PyList_GET_SIZE(self.queue) - self.head
-        cdef bint mixed = False
+        cdef Py_ssize_t i, n = PyList_GET_SIZE(events), before
         if self._on_message is not None:
             return self.call_back(events)
+        with cython.critical_section(self):
+            before = PyList_GET_SIZE(self.queue) - self.head
         for i in range(n):
             if not is_message(PyList_GET_ITEM(events, i)):
-                mixed = True
+                self.deliver_one_by_one(events)
                 break
-        if mixed:
-            for event in events:
-                if is_message(<PyObject *>event):
-                    self.queue.append(event)
-                    continue
-                if self._receiving and self.head != PyList_GET_SIZE(self.queue):
-                    # Who waits for a message may answer it, although a close frame came right behind it.
-                    self.resume()
-                self._react(event)
-        elif self.head == PyList_GET_SIZE(self.queue):
-            self.queue = events
-            self.head = 0
         else:
-            self.queue += events
+            with cython.critical_section(self):
+                if self.head == PyList_GET_SIZE(self.queue):
+                    self.queue = events
+                    self.head = 0
+                else:
+                    self.queue += events
         if self._receiving:
             self.resume()
-        if PyList_GET_SIZE(self.queue) - self.head > self.high and not self._ended:
-            self.too_many(before)
+        with cython.critical_section(self):
+            if PyList_GET_SIZE(self.queue) - self.head > self.high and not self._ended:
+                self.too_many(before)
+        return 0
+
+    cdef int deliver_one_by_one(self, list events) except -1:
+        cdef bint waits
+        for event in events:
+            if is_message(<PyObject *>event):
+                with cython.critical_section(self):
+                    self.queue.append(event)
+                continue
+            with cython.critical_section(self):
+                waits = self._receiving and self.head != PyList_GET_SIZE(self.queue)
+            if waits:
+                # Who waits for a message may answer it, although a close frame came right behind it.
+                self.resume()
+            self._react(event)
         return 0
 
     cdef int resume(self) except -1:

@@ -14,7 +14,7 @@ from .errors import ProtocolError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from typing_extensions import Buffer
+    from typing_extensions import Buffer, Self
 
     from .events import Event
 
@@ -35,15 +35,17 @@ class Channel(Messages[Any]):
       as it is: while ``_sending`` is false, fragments, what may have to be compressed, wrong arguments.
     """
 
+    __slots__ = ("_due", "_gather", "_masking", "_reads", "_receiving", "_sending", "_threshold")
+
     #: Whether frames are decoded; otherwise input goes to ``_receive_otherwise()``.
-    _receiving: bool = False
+    _receiving: bool
     #: Whether a whole message goes out as it is; otherwise output goes to ``_send()``.
-    _sending: bool = False
+    _sending: bool
     #: Whether this side has something to say by itself.
-    _due: bool = False
+    _due: bool
     #: While the head of a handshake is gathered: takes a piece of it and returns true, or leaves it and
     #: returns false. Otherwise ``None``.
-    _gather: Callable[[bytes], bool] | None = None
+    _gather: Callable[[bytes], bool] | None
     #: Counts the calls that decode frames.
     _reads: int
 
@@ -56,12 +58,20 @@ class Channel(Messages[Any]):
         def _on_interrupt(self, events: list[Event], error: ProtocolError) -> None: ...
         def _send(self, opcode: int, payload: str | bytes, fin: bool, compress: bool | None) -> bytes: ...
 
+    def __new__(cls, *args: Any, **options: Any) -> Self:
+        # Without __init__() it is closed in both directions.
+        self = super().__new__(cls)
+        self._receiving = self._sending = self._due = False
+        self._gather = None
+        return self
+
     def __init__(self, role: str, max_size: int | None) -> None:
         super().__init__(role, max_size, 0)
         self._masking = not self._masked
         # Messages of this many bytes and more go to _send(), which compresses them.
         self._threshold = sys.maxsize
         self._reads = 0
+        self._gather = None
         self._receiving = self._sending = self._due = False
 
     def _open(

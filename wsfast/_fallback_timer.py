@@ -28,7 +28,12 @@ if sys.platform == "linux" and sys.version_info >= (3, 13):
             descriptor: what :func:`new_timer` returned.
             seconds: at most 1e9, which is 30 years; more is taken for that.
 
+        Raises:
+            OSError: it is no such descriptor.
+
         """
+        if descriptor < 0:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         os.timerfd_settime(descriptor, initial=min(max(seconds, 1e-9), 1e9))  # 0 would mean never
 
 else:

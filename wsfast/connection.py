@@ -71,6 +71,9 @@ _FIRST_OF_BOTH: Any = _FirstOfBoth()
 class ConnectionLogic(_Base):
     """All of :class:`Connection` but the paths that nearly all traffic takes, which are Channel's."""
 
+    if not TYPE_CHECKING:  # they are Connection's
+        __slots__ = ()
+
     #: Where the connection is in its life.
     state: State
     #: The client's request: sent by a client, received by a server. ``None`` before and without one.
@@ -236,7 +239,7 @@ class ConnectionLogic(_Base):
         # What is to be written: of the handshake; pongs, as their payloads; the close frame, behind which
         # nothing follows (RFC 6455 §5.5.1).
         self._out = b""
-        self._pongs: list[bytes] = []
+        self._pongs: list[bytes] | None = None
         self._pongs_read = 0
         self._close_frame = b""
         # What _on_interrupt() left for the next call to return.
@@ -491,6 +494,8 @@ class ConnectionLogic(_Base):
         for are dropped, and a peer that never reads cannot make them pile up.
         """
         pongs = self._pongs
+        if pongs is None:
+            pongs = self._pongs = []
         if self._pongs_read != self._reads or len(pongs) >= _MAX_PONGS:
             del pongs[: len(pongs) if self._pongs_read != self._reads else 1]
             self._pongs_read = self._reads
@@ -544,7 +549,7 @@ class ConnectionLogic(_Base):
         if not self._pongs:
             return b""
         pongs = b"".join([self._frame(Opcode.PONG, payload) for payload in self._pongs])
-        self._pongs.clear()
+        self._pongs = None
         self._sending = self.state is State.OPEN and not self._continues
         return pongs
 
@@ -781,3 +786,32 @@ class Connection(ConnectionLogic, Channel):
     What the peer does wrong never raises: it fails the connection (§7.1.7), and the last event says why. One
     connection must not be used by several threads at once.
     """
+
+    # They take less than a dictionary, and there may be very many connections.
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_client",
+        "_close_frame",
+        "_compressing",
+        "_compression",
+        "_continues",
+        "_deflater",
+        "_early",
+        "_fragments_compressed",
+        "_held",
+        "_out",
+        "_pongs",
+        "_pongs_read",
+        "_server",
+        "_was_open",
+        "_zlib",
+        "close_received",
+        "close_sent",
+        "deflate",
+        "error",
+        "request",
+        "response",
+        "state",
+        "subprotocol",
+    )

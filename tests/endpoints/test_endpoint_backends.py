@@ -178,6 +178,35 @@ def test_in(impl: Any) -> None:
         start(made.recv())
 
 
+def test_the_memory_to_read_into(impl: Any) -> None:
+    # Transports in Python (asyncio's of TLS) treat it as they treat a memoryview.
+    made, another = endpoint(impl, Loop()), endpoint(impl, Loop())
+    memory = made.get_buffer(-1)
+    data = text("hello")
+    assert len(memory) >= 1 << 16
+    memory[:4] = data[:4]
+    memoryview(memory)[4:6] = data[4:6]
+    memory[6:][: len(data) - 6] = data[6:]
+    assert bytes(memory[: len(data)]) == data
+    made.buffer_updated(len(data))
+    assert start(made.recv()) == ("value", "hello")
+    # It cannot be used any more, whoever has it: the next connection reads where this one did.
+    next_one = another.get_buffer(1 << 17)
+    assert len(next_one) >= 1 << 16
+    for use in (memoryview, lambda it: it[:2], lambda it: it.__setitem__(0, 1)):
+        with pytest.raises((BufferError, ValueError)):
+            use(memory)
+    with pytest.raises((BufferError, TypeError, ValueError)):
+        next_one["a"]
+    # A part that is kept leaves the memory to whoever keeps it.
+    kept = next_one[:4]
+    kept[:] = text("")[:4]
+    another.buffer_updated(0)
+    feed(another, text("x"))
+    kept[:] = b"abcd"
+    assert start(another.recv()) == ("value", "x")
+
+
 def test_reading_pauses(impl: Any) -> None:
     made = endpoint(impl, Loop(), high=3, low=1)
     feed(made, text("x") * 3)

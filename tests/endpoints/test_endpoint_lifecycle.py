@@ -349,6 +349,62 @@ def test_a_handler_that_fails(caplog: pytest.LogCaptureFixture) -> None:
     assert [record.getMessage() for record in caplog.records] == ["connection handler failed"]
 
 
+def test_handlers_that_are_no_coroutine_functions(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        def future(ws: Any) -> Any:
+            return asyncio.ensure_future(ws.send("hello"))
+
+        def fails(ws: Any) -> Any:
+            raise ZeroDivisionError("no")
+
+        for handler, expected, code in ((future, ["hello"], 1000), (fails, [], 1011), (list, [], 1011)):
+            async with serving(handler) as (uri, server), connect(uri) as ws:
+                got = []
+                with pytest.raises(ConnectionClosed):
+                    while True:
+                        got.append(await ws.recv())
+                assert (got, ws.close_code) == (expected, code)
+                assert not server._tasks
+
+    run(main())
+    assert [record.getMessage() for record in caplog.records] == ["connection handler failed"] * 2
+
+
+def test_a_handler_that_ends_while_a_message_is_sent_in_fragments() -> None:
+    async def main() -> None:
+        async def slowly() -> Any:
+            yield "a"
+            await asyncio.sleep(0.05)
+            yield "b"
+
+        sending: list[Any] = []
+
+        async def handler(ws: Any) -> None:
+            sending.append(asyncio.create_task(ws.send(slowly())))
+            await asyncio.sleep(0.01)
+
+        async with serving(handler) as (uri, _), connect(uri) as ws:
+            assert await ws.recv() == "ab"
+            with pytest.raises(ConnectionClosedOK):
+                await ws.recv()
+            await sending[0]
+
+    run(main())
+
+
+def test_a_handler_that_is_cancelled() -> None:
+    async def main() -> None:
+        async def handler(ws: Any) -> None:
+            raise asyncio.CancelledError
+
+        async with serving(handler) as (uri, _), connect(uri) as ws:
+            with pytest.raises(ConnectionClosedOK):
+                await ws.recv()
+            assert ws.close_code == 1001
+
+    run(main())
+
+
 def test_a_handler_that_lets_the_end_through(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         async def handler(ws: Any) -> None:

@@ -63,6 +63,7 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
         "_closing",
         "_drained",
         "_due",
+        "_gone",
         "_id",
         "_keepalive",
         "_kept_alive",
@@ -116,8 +117,9 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
         # Until this end begins to close.
         self._received_first = True
         self._when_closed = on_close
-        # Done when the transport is gone.
-        self._lost: asyncio.Future[None] = loop.create_future()
+        # Whether the transport is gone, and who waits for it.
+        self._gone = False
+        self._lost: asyncio.Future[None] | None = None
 
     # ---- What can be read ------------------------------------------------------------------------
 
@@ -193,7 +195,7 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
         self.transport.pause_reading()
 
     def _resume_reading(self) -> None:
-        if not self._lost.done():
+        if not self._gone:
             self.transport.resume_reading()
 
     # ---- Sending ---------------------------------------------------------------------------------
@@ -255,7 +257,7 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
             if self._drained is None:
                 self._drained = self.loop.create_future()
             await asyncio.shield(self._drained)
-        if self._lost.done():
+        if self._gone:
             raise self._closed()
 
     async def _send_otherwise(self, message: Any, text: bool | None) -> None:
@@ -427,17 +429,23 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
                 await asyncio.wait_for(asyncio.shield(self._fragments), self._close_timeout)
             except asyncio.TimeoutError:
                 self._fail(1011, "close during fragmented message")
+        self._close(code, reason)
+        await self.wait_closed()
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection is closed, by whomever."""
+        if not self._gone:
+            if self._lost is None:
+                self._lost = self.loop.create_future()
+            await asyncio.shield(self._lost)
+
+    def _close(self, code: int, reason: str) -> None:
         if self._ws.state is State.OPEN:
             self._begin_closing(code, reason)
         if not self._reading:
             # The peer's close frame is behind what nobody receives any more.
             self._reading = True
             self._resume_reading()
-        await asyncio.shield(self._lost)
-
-    async def wait_closed(self) -> None:
-        """Wait until the connection is closed, by whomever."""
-        await asyncio.shield(self._lost)
 
     def _begin_closing(self, code: int, reason: str) -> None:
         frame = self._ws.close(code, reason)
@@ -450,14 +458,14 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
         if self._ws.state is State.OPEN:
             self._put(self._ws.close(code, reason))
             self._received_first = False
-        if not self._lost.done():
+        if not self._gone:
             self._flush()
             self.transport.close()
             self._after_close()
 
     def _after_close(self) -> None:
         """See to it that the connection ends when a close frame has been sent or received."""
-        if self._lost.done():
+        if self._gone:
             return
         if self._ws.should_close:
             self.transport.close()
@@ -531,8 +539,10 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
         self._ended = True
         self._alarms.clear(self)
         self._writable = True
-        if not self._lost.done():
+        self._gone = True
+        if self._lost is not None:
             self._lost.set_result(None)
+            self._lost = None
         if self._drained is not None:
             self._drained.set_result(None)
             self._drained = None

@@ -74,7 +74,7 @@ class ServerConnection(Connection):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self.server._connections.add(self)
+        self.server._others.add(self)
         timeout = self._options.open_timeout
         if timeout is not None:
             self._alarms.set(self, timeout, ServerConnection._too_slow)
@@ -115,7 +115,7 @@ class ServerConnection(Connection):
                 answer = options.process_request(self, request)
                 if inspect.isawaitable(answer):
                     answer = await answer
-            if self._ws.state is not State.CONNECTING or self._lost.done():
+            if self._ws.state is not State.CONNECTING or self._gone:
                 return
             if answer is not None:
                 self._reject(*answer)
@@ -129,20 +129,21 @@ class ServerConnection(Connection):
                 self._accept(options.headers, subprotocol=chosen)
         except Exception:
             self.logger.exception("opening handshake failed")
-            if self._ws.state is State.CONNECTING and not self._lost.done():
+            if self._ws.state is State.CONNECTING and not self._gone:
                 self._reject(500, (), "Failed to open a WebSocket connection.\n")
         finally:
             self._deciding = None
 
     def _accept(self, headers: HeadersLike, **chosen: Any) -> None:
         self._put(self._ws.accept(headers=headers, **chosen))
+        self.server._others.discard(self)
         self.server._open.add(self)
         self._opened()
         if self._options.on_connect is not None and not self._told(self._options.on_connect):
             self._fail(1011, "internal error")
             return
         if self._options.handler is not None:
-            self._start(self._handle(self._options.handler))
+            self._handle(self._options.handler)
         # What came behind the request.
         events = self._ws.receive_data(b"")
         if events:
@@ -158,25 +159,43 @@ class ServerConnection(Connection):
         self.transport.close()
         self._after_close()
 
-    async def _handle(self, handler: Handler) -> None:
+    def _handle(self, handler: Handler) -> None:
         """Run the application, and close the connection when it is done."""
+        # Its coroutine is the task's own: one between them would cost memory, and a step for each message.
+        work: Any
         try:
-            await handler(self)
-        except ConnectionClosed:
-            # It need not be interested in how the connection ends.
-            await self.close()
+            work = handler(self)
         except Exception:
             self.logger.exception("connection handler failed")
-            await self.close(1011)
-        except asyncio.CancelledError:
+            self._close(1011, "")
+            return
+        tasks = self.server._tasks
+        task = self.loop.create_task(work if asyncio.iscoroutine(work) else _await(work))
+        tasks.add(task)
+        task.add_done_callback(self._handled)
+
+    def _handled(self, task: asyncio.Task[Any]) -> None:
+        self.server._tasks.discard(task)
+        if task.cancelled():
             if self._ws.state is State.OPEN:
                 self._begin_closing(1001, "")
-            raise
+            return
+        error = task.exception()
+        code = 1000
+        # How the connection ends need not interest the application.
+        if error is not None and not isinstance(error, ConnectionClosed):
+            if not isinstance(error, Exception):
+                return  # the loop raises it
+            self.logger.error("connection handler failed", exc_info=error)
+            code = 1011
+        if self._fragments is None:
+            self._close(code, "")
         else:
-            await self.close()
+            # Behind a message that another task sends.
+            self._start(self.close(code))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.server._connections.discard(self)
+        self.server._others.discard(self)
         self.server._open.discard(self)
         if self._deciding is not None:
             # There is nobody left to answer.
@@ -184,8 +203,15 @@ class ServerConnection(Connection):
         super().connection_lost(exc)
 
     def _after_close(self) -> None:
-        self.server._open.discard(self)
+        if self in self.server._open:
+            self.server._open.discard(self)
+            self.server._others.add(self)
         super()._after_close()
+
+
+async def _await(awaitable: Awaitable[Any]) -> None:
+    """Make a coroutine of something else that can be awaited."""
+    await awaitable
 
 
 class _Options(NamedTuple):
@@ -213,10 +239,9 @@ class Server:
     def __init__(self, options: _Options) -> None:
         self._options = options
         self._server: asyncio.Server | None = None
-        # All of them, also those whose handshake is under way.
-        self._connections: set[ServerConnection] = set()
-        # Those that messages can be sent to.
+        # Those that messages can be sent to, and those whose opening or closing handshake is under way.
         self._open: set[ServerConnection] = set()
+        self._others: set[ServerConnection] = set()
         # What their handlers run in.
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing: asyncio.Task[None] | None = None
@@ -226,6 +251,11 @@ class Server:
     @property
     def connections(self) -> set[ServerConnection]:
         return self._open.copy()
+
+    @property
+    def _connections(self) -> set[ServerConnection]:
+        """All of them, whatever their state."""
+        return self._open | self._others
 
     @property
     def sockets(self) -> tuple[Any, ...]:
@@ -265,12 +295,13 @@ class Server:
             self._closing = self._loop.create_task(self._close(close_connections, code, reason))
 
     async def _close(self, close_connections: bool, code: int, reason: str) -> None:
-        for connection in list(self._connections):
+        connections = self._connections
+        for connection in connections:
             if connection.state is State.CONNECTING:
                 connection.transport.abort()
             elif close_connections and connection.state is State.OPEN:
                 connection._begin_closing(code, reason)
-        for connection in list(self._connections):
+        for connection in connections:
             await connection.wait_closed()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
