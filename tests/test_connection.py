@@ -722,3 +722,19 @@ def test_attributes_of_public_names() -> None:
     with pytest.raises(AttributeError, match=r"^module 'wsfast' has no attribute 'nothing'$"):
         wsfast.nothing  # noqa: B018
     assert KEY
+
+
+def test_a_server_makes_many_of_one(impl: Implementation) -> None:
+    template = impl.Connection("server", subprotocols=["chat"], headers={"Server": "x"}, max_size=3)
+    first, second = template._another(), template._another()
+    request = GOOD[:-2] + b"Sec-WebSocket-Protocol: chat\r\n\r\n"
+    first.receive_data(request[:50])
+    for connection in (second, first):
+        (event,) = connection.receive_data(request if connection is second else request[50:])
+        assert event.subprotocols == ("chat",)
+        answer = connection.accept()
+        assert b"\r\nServer: x\r\n" in answer
+        assert connection.subprotocol == "chat"
+        (event,) = connection.receive_data(b"\x81\x84abcd")
+        assert event.error.code == 1009
+    assert template.state is State.CONNECTING

@@ -109,12 +109,11 @@ def check_opcode(opcode: object, fin: bool, rsv1: bool) -> int:
     number = int.__index__(opcode)
     if number not in _KNOWN_OPCODES:
         raise ValueError(f"opcode must be one of {_OPCODES}, not {number}")
-    if number >= Opcode.CLOSE:
+    if number >= 8 and (rsv1 or not fin):
         name = Opcode(number).name.lower()
         if not fin:
             raise ValueError(f"{name} frame cannot be fragmented: fin must be true (RFC 6455 §5.5)")
-        if rsv1:
-            raise ValueError(f"{name} frame cannot be compressed: rsv1 must be false (RFC 7692 §6.1)")
+        raise ValueError(f"{name} frame cannot be compressed: rsv1 must be false (RFC 7692 §6.1)")
     return number
 
 

@@ -159,6 +159,15 @@ class ConnectionLogic(_Base):
         )
         self._gather = self._server.hold
 
+    def _another(self) -> Self:
+        """Make another connection of a server, with the options of this one, which are not checked again."""
+        template: Any = self._server
+        made = type(self).__new__(type(self))
+        made._begin(self.role, self.max_size, self._compression)
+        made._server = template.another()
+        made._gather = made._server.hold
+        return made
+
     @classmethod
     def established(
         cls,

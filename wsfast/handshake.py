@@ -96,7 +96,7 @@ def _check_own_extensions(value: object) -> str:
     return text
 
 
-def _head(first: str, fields: Headers) -> bytes:
+def _head(first: str, fields: Iterable[tuple[str, str]]) -> bytes:
     lines = [first, *[f"{name}: {value}" for name, value in fields], "", ""]
     return "\r\n".join(lines).encode("latin-1")
 
@@ -273,7 +273,9 @@ class ClientHandshake:
         if [value.lower() for value in upgrade] != ["websocket"]:
             raise HandshakeError(f"Upgrade is {_found(upgrade)}, not 'websocket' (RFC 6455 §4.1)")
         connection = headers.get_all("Connection")
-        if "upgrade" not in [token.lower() for token in parse_tokens(connection, "Connection")]:
+        if connection != ["Upgrade"] and "upgrade" not in [
+            token.lower() for token in parse_tokens(connection, "Connection")
+        ]:
             raise HandshakeError(f"Connection is {_found(connection)}, without 'upgrade' (RFC 6455 §4.1)")
         accept = headers.get("Sec-WebSocket-Accept")
         if accept is None:
@@ -333,7 +335,18 @@ class ServerHandshake:
         self._origins = None if origins is None else check_origins(origins)
         self._headers = _check_headers(headers, _OWN_IN_BOTH)
         self._max_count = check_limit("max_header_count", max_header_count)
-        self._buffer = HeadBuffer(check_limit("max_header_size", max_header_size), response=False)
+        self._max_size = check_limit("max_header_size", max_header_size)
+        self._begin()
+
+    def another(self) -> ServerHandshake:
+        """Return a new handshake with the arguments of this one, which are not checked again."""
+        made = ServerHandshake.__new__(ServerHandshake)
+        made.__dict__.update(self.__dict__)
+        made._begin()
+        return made
+
+    def _begin(self) -> None:
+        self._buffer = HeadBuffer(self._max_size, response=False)
         #: Takes a piece from the middle of a head and returns true, or leaves it to :meth:`receive`.
         self.hold = self._buffer.hold
         self._key = ""
@@ -396,7 +409,7 @@ class ServerHandshake:
 
     def _judge(self, head: RequestHead) -> Request:
         """Judge a request (RFC 6455 §4.2.1)."""
-        headers, fields = head.headers, head.headers.by_name()
+        headers, fields = head.headers, head.fields
         not_get = None
         if head.method != "GET":
             not_get = HandshakeError(f"method {shown(head.method)}, not 'GET' (RFC 6455 §4.2.1)", 405)
@@ -413,7 +426,10 @@ class ServerHandshake:
             # Its Upgrade field does not count (RFC 9110 §7.8).
             other = HandshakeError("HTTP version 1.0, not 1.1 or higher (RFC 6455 §4.2.1)")
             return Request(target, headers, host, headers.get("Origin"), error=other)
-        if "websocket" not in [name.lower() for name in parse_tokens(upgrade, "Upgrade", slash=True)]:
+        # What nearly all send need not be taken apart.
+        if upgrade != ["websocket"] and "websocket" not in [
+            name.lower() for name in parse_tokens(upgrade, "Upgrade", slash=True)
+        ]:
             other = HandshakeError(
                 f"Upgrade is {_found(upgrade)}, without 'websocket' (RFC 6455 §4.2.1)", 426
             )
@@ -423,7 +439,9 @@ class ServerHandshake:
         if not_get is not None:
             raise not_get
         connection = fields.get("connection", [])
-        if "upgrade" not in [token.lower() for token in parse_tokens(connection, "Connection")]:
+        if connection != ["Upgrade"] and "upgrade" not in [
+            token.lower() for token in parse_tokens(connection, "Connection")
+        ]:
             raise HandshakeError(
                 f"Connection is {_found(connection)}, without 'upgrade' (RFC 6455 §4.2.1)", 426
             )
@@ -539,10 +557,9 @@ class ServerHandshake:
                 if name not in offered:
                     raise ValueError(f"extension {name!r} is not offered by the client (RFC 6455 §9.1)")
             fields.append(("Sec-WebSocket-Extensions", extensions))
-        more = _check_headers(headers, _OWN_IN_BOTH)
-        answer = Headers.from_checked([*fields, *self._headers, *more])
+        more = _check_headers(headers, _OWN_IN_BOTH) if headers else ()
         self._answered = True
-        data = _head("HTTP/1.1 101 Switching Protocols", answer)
+        data = _head("HTTP/1.1 101 Switching Protocols", [*fields, *self._headers, *more])
         return data, Response(headers_of(data), subprotocol, () if extensions is None else (extensions,))
 
     def reject(

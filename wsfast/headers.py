@@ -194,13 +194,6 @@ class Headers:
         wanted = name.lower()
         return [value for known, value in self._pairs if known.lower() == wanted]
 
-    def by_name(self) -> dict[str, list[str]]:
-        """Return all values under each name, in small letters; a new dict, for who asks for many."""
-        found: dict[str, list[str]] = {}
-        for name, value in self._pairs:
-            found.setdefault(name.lower(), []).append(value)
-        return found
-
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and bool(self.get_all(name))
 

@@ -9,6 +9,7 @@ there; what comes before its end is only searched for that end.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import HandshakeError
@@ -41,6 +42,10 @@ _TEXT = TEXT.encode("latin-1")
 _TOKEN = TOKEN.encode("ascii")
 _VISIBLE = bytes(range(0x21, 0x7F))
 _DIGITS = b"0123456789"
+#: A head that is well-formed, whatever its first line says.
+_WELL_FORMED = re.compile(
+    b"[%b]*\r\n(?:[%b]+:[%b]*\r\n)*\r\n" % (re.escape(_TEXT), re.escape(_TOKEN), re.escape(_TEXT))
+)
 #: What has no meaning, or two, when a head has it twice. The list fields are not among them.
 _ONCE_IN_REQUEST = (
     "host",
@@ -130,6 +135,10 @@ class HeadBuffer:
             HandshakeError: the head exceeds the limit (status 431), or what came cannot become one.
 
         """
+        if not self._data and self._is_whole(data):
+            self._before = None
+            self._room -= len(data)
+            return data, b""
         if self._before is not None:
             data = self._skip_empty_line(self._before, data)
         held = self._data
@@ -153,6 +162,17 @@ class HeadBuffer:
                 f"the head of the {what} exceeds the limit of {self._max_size} bytes (RFC 6585 §5)", 431
             )
         return None
+
+    def _is_whole(self, data: bytes) -> bool:
+        """Tell whether a piece is a head, neither more nor less, as nearly all are: it need not be copied."""
+        return (
+            len(data) < self._room
+            and data.endswith(b"\r\n\r\n")
+            and data.find(b"\n\r\n") == len(data) - 3
+            and b"\n\n" not in data
+            and not self._before
+            and (data.startswith(b"HTTP/") if self._response else data[0] in _TOKEN)
+        )
 
     def _skip_empty_line(self, before: bytes, data: bytes) -> bytes:
         """Return ``data`` without one empty line at its start, of which ``before`` came earlier.
@@ -185,6 +205,8 @@ class RequestHead(NamedTuple):
     target: str
     version: str
     headers: Headers
+    #: All values under each name, in small letters.
+    fields: dict[str, list[str]]
 
 
 class ResponseHead(NamedTuple):
@@ -205,6 +227,9 @@ def _lines_of(head: bytes, max_count: int) -> list[bytes]:
 
     """
     lines = head.split(b"\r\n")
+    if len(lines) - 3 <= max_count and _WELL_FORMED.fullmatch(head):
+        del lines[-2:]
+        return lines
     if head.translate(None, _TEXT) != b"\r\n" * (len(lines) - 1):
         number, bad = next(
             (n, bad) for n, line in enumerate(lines, 1) if (bad := line.translate(None, _TEXT))
@@ -235,15 +260,18 @@ def _shown(line: bytes) -> str:
     return shown(line.decode("latin-1"))
 
 
-def _check_once(lines: list[bytes], names: tuple[str, ...]) -> list[str]:
-    """Refuse heads that have one of these fields twice; return the names of all fields, in small letters."""
-    have = [line.partition(b":")[0].lower().decode("ascii") for line in lines[1:]]
-    if len(set(have)) < len(have):
-        for name in names:
-            if have.count(name) > 1:
+def _fields_of(lines: list[bytes], once: tuple[str, ...]) -> dict[str, list[str]]:
+    """Return all values under each name, in small letters; refuse heads that have one of ``once`` twice."""
+    fields: dict[str, list[str]] = {}
+    for line in lines[1:]:
+        name, _, value = line.decode("latin-1").partition(":")
+        fields.setdefault(name.lower(), []).append(value.strip(" \t"))
+    if len(fields) < len(lines) - 1:
+        for name in once:
+            if len(fields.get(name, ())) > 1:
                 title = name.title().replace("Websocket", "WebSocket")
-                raise HandshakeError(f"{title} occurs {have.count(name)} times (RFC 9110 §5.3)")
-    return have
+                raise HandshakeError(f"{title} occurs {len(fields[name])} times (RFC 9110 §5.3)")
+    return fields
 
 
 def _is_version(text: bytes) -> bool:
@@ -280,7 +308,7 @@ def parse_request(head: bytes, max_count: int, old: bool = False) -> RequestHead
         raise HandshakeError(f"{_shown(lines[0])} is not a request line (RFC 9112 §3)")
     if parts[1].translate(None, _VISIBLE):
         raise HandshakeError(f"{_shown(parts[1])} is not a request target (RFC 9112 §3.2)")
-    if not _is_version(parts[2]):
+    if parts[2] != b"HTTP/1.1" and not _is_version(parts[2]):
         raise HandshakeError(f"{_shown(parts[2])} is not an HTTP version (RFC 9112 §2.3)")
     # 505 speaks of the major version only (RFC 9110 §15.6.6). HTTP/1.0 is understood, but its Upgrade
     # field does not count (RFC 9110 §7.8), so this is a request that should not have been made: 400.
@@ -289,20 +317,19 @@ def parse_request(head: bytes, max_count: int, old: bool = False) -> RequestHead
     old = old and parts[2] == b"HTTP/1.0"
     if parts[2] == b"HTTP/1.0" and not old:
         raise HandshakeError("HTTP version 1.0, not 1.1 or higher (RFC 6455 §4.2.1)")
-    names = _check_once(lines, _ONCE_IN_REQUEST)
-    if "host" not in names and not old:
+    fields = _fields_of(lines, _ONCE_IN_REQUEST)
+    if "host" not in fields and not old:
         raise HandshakeError("no Host field (RFC 6455 §4.2.1)")
     # What followed the head would be the body for one reader and frames for another.
-    if "transfer-encoding" in names:
+    if "transfer-encoding" in fields:
         raise HandshakeError("a request with Transfer-Encoding: it must have no body (RFC 9110 §9.3.1)")
-    headers = headers_of(head)
-    length = headers.get("Content-Length", "") if "content-length" in names else "0"
+    length = fields.get("content-length", ["0"])[0]
     if not length or length.strip("0"):
         raise HandshakeError(
             f"a request with Content-Length {shown(length)}: it must have no body (RFC 9110 §9.3.1)"
         )
     method, target, version = [part.decode("ascii") for part in parts]
-    return RequestHead(method, target, version[5:], headers)
+    return RequestHead(method, target, version[5:], headers_of(head), fields)
 
 
 class Body:
@@ -391,7 +418,7 @@ class ResponseReader:
             or rest[3:4] not in (b"", b" ")
         ):
             raise HandshakeError(f"{_shown(lines[0])} is not a status line (RFC 9112 §4)")
-        _check_once(lines, _ONCE_IN_RESPONSE)
+        _fields_of(lines, _ONCE_IN_RESPONSE)
         import h11
 
         self._connection.receive_data(head)

@@ -56,15 +56,19 @@ class Alarms:
             action: a plain function.
 
         """
-        self.clear(connection)
+        if connection._due is not None:
+            self.clear(connection)
         if delay == math.inf:
             return
         if delay < _NEAR:
             connection._due = self.loop.call_later(delay, self._ring_one, connection, action)
             return
         step = connection._due = math.ceil((self.loop.time() + delay) / _STEP)
-        self.due.setdefault(step, {})[connection] = action
-        self._wait_for(step)
+        waiting = self.due.get(step)
+        if waiting is None:
+            waiting = self.due[step] = {}
+            self._wait_for(step)
+        waiting[connection] = action
 
     def clear(self, connection: Connection) -> None:
         """Forget what was set."""

@@ -408,13 +408,15 @@ class serve:
             Headers(headers),
             open_timeout,
         )
-        self._sans_io: dict[str, Any] = {
-            "subprotocols": () if subprotocols is None else subprotocols,
-            "origins": origins,
-            "compression": deflate_of(compression),
-            "max_size": max_size,
-            "plain_http": process_request is not None,
-        }
+        # What is wrong with the arguments is said at once, not to the first client.
+        self._template = SansIO(
+            "server",
+            subprotocols=() if subprotocols is None else subprotocols,
+            origins=origins,
+            compression=deflate_of(compression),
+            max_size=max_size,
+            plain_http=process_request is not None,
+        )
         self._endpoint = {
             "ping_interval": ping_interval,
             "ping_timeout": ping_timeout,
@@ -429,8 +431,6 @@ class serve:
         self._unix = unix
         self._host, self._port = host, port
         self._listening = options
-        # What is wrong with the arguments is said at once, not to the first client.
-        SansIO("server", **self._sans_io)
         self._server: Server | None = None
 
     def __await__(self) -> Generator[Any, None, Server]:
@@ -443,7 +443,7 @@ class serve:
         server = Server(self._common)
 
         def make() -> ServerConnection:
-            return self._class(SansIO("server", **self._sans_io), server, **options)
+            return self._class(self._template._another(), server, **options)
 
         if self._unix:
             listening = await maker(loop, "create_unix_server")(make, **self._listening)
