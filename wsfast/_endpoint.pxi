@@ -292,8 +292,8 @@ cdef class Endpoint:
         if waiter is None:
             return 0
         callbacks = waiter._callbacks
-        if callbacks and PyList_GET_SIZE(callbacks) == 1 and self.current_task(self.loop) is None:
-            callback, context = <tuple>PyList_GET_ITEM(callbacks, 0)
+        if isinstance(callbacks, list) and len(callbacks) == 1 and self.current_task(self.loop) is None:
+            callback, context = callbacks[0]
             waiter.remove_done_callback(callback)
             PyContext_Enter(context)
             try:

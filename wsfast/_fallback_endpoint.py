@@ -280,7 +280,7 @@ class Endpoint:
         if waiter is None:
             return
         callbacks: Any = waiter._callbacks
-        if callbacks and len(callbacks) == 1 and self._current_task(self.loop) is None:
+        if isinstance(callbacks, list) and len(callbacks) == 1 and self._current_task(self.loop) is None:
             callback, context = callbacks[0]
             waiter.remove_done_callback(callback)
             context.run(callback, self._resumed)
