@@ -6,6 +6,7 @@
 - ``_buffers.pxi``: bytes in, whatever object holds them
 - ``_text.pxi``: UTF-8 to ``str`` and back
 - ``_encoder.pxi``: masking, masking keys and frames out
+- ``_lent.pxi``: memory to read into
 - ``_decoder.pxi``: frames and messages in
 - ``_channel.pxi``: the data phase of a connection
 - ``_take.pxi``, ``_split.pxi``: whole messages, and frames, out of another library's buffer
@@ -138,6 +139,7 @@ _opcodes = opcode_table()
 include "_buffers.pxi"
 include "_text.pxi"
 include "_encoder.pxi"
+include "_lent.pxi"
 include "_decoder.pxi"
 include "_take.pxi"
 include "_channel.pxi"

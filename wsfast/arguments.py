@@ -6,7 +6,7 @@ the offending value. The backends check on their own, as fast as they can, and c
 
 from __future__ import annotations
 
-from .frames import Opcode
+from .frames import CloseCode, Opcode
 
 __all__ = [
     "bad_entropy",
@@ -20,6 +20,7 @@ __all__ = [
     "check_opcode",
     "check_role",
     "check_template",
+    "close_payload",
     "control_frame_too_long",
     "inflated_too_much",
     "no_buffer_lent",
@@ -109,12 +110,33 @@ def check_opcode(opcode: object, fin: bool, rsv1: bool) -> int:
     number = int.__index__(opcode)
     if number not in _KNOWN_OPCODES:
         raise ValueError(f"opcode must be one of {_OPCODES}, not {number}")
-    if number >= 8 and (rsv1 or not fin):
+    if (rsv1 or not fin) and number >= Opcode.CLOSE:
         name = Opcode(number).name.lower()
         if not fin:
             raise ValueError(f"{name} frame cannot be fragmented: fin must be true (RFC 6455 §5.5)")
         raise ValueError(f"{name} frame cannot be compressed: rsv1 must be false (RFC 7692 §6.1)")
     return number
+
+
+def close_payload(code: int | None, reason: str) -> bytes:
+    """Return the payload of a close frame to send (RFC 6455 §5.5.1)."""
+    if not isinstance(reason, str):
+        raise not_text("reason", reason)
+    if code is None:
+        if str.__len__(reason):
+            raise ValueError(f"a reason needs a code before it, not {reason!r} alone (RFC 6455 §5.5.1)")
+        return b""
+    if not isinstance(code, int):
+        raise TypeError(f"code must be an int or None, not {type(code).__name__}")
+    code = int.__index__(code)
+    if not CloseCode.is_sendable(code):
+        raise ValueError(
+            f"code must be one of 1000-1003, 1007-1014 and 3000-4999, not {code} (RFC 6455 §7.4)"
+        )
+    text = str.encode(reason)
+    if len(text) > 123:
+        raise ValueError(f"reason must be at most 123 bytes of UTF-8, not {len(text)} (RFC 6455 §5.5)")
+    return code.to_bytes(2, "big") + text
 
 
 def check_offset(offset: object) -> int:

@@ -15,7 +15,7 @@ from .errors import HandshakeError, InvalidState, ProtocolError
 from .events import Close, Ping, Pong, Rejected, Request, Response
 from .frames import CloseCode, Opcode
 from .prepared import PreparedMessage
-from .rules import DEFAULT_MAX_SIZE, cut_reason
+from .rules import DEFAULT_MAX_SIZE, cut_reason, drop_frames
 
 TYPE_CHECKING = False  # as typing has it, whose import would take longer than that of all of wsfast
 if TYPE_CHECKING:
@@ -422,7 +422,7 @@ class ConnectionLogic(_Base):
 
     def _end_handshake(self, error: HandshakeError | None) -> None:
         """Take note that the handshake has failed."""
-        _drop_frames(error)
+        drop_frames(error)
         self.error = error
         self.state = State.CLOSING
         self._client = self._server = self._gather = None
@@ -515,7 +515,7 @@ class ConnectionLogic(_Base):
     def _on_fault(self, error: ProtocolError) -> Event:
         """Fail the connection (RFC 6455 §7.1.7); return the event that tells so."""
         error.events = []
-        _drop_frames(error)
+        drop_frames(error)
         self.error = error
         code = error.code if CloseCode.is_sendable(error.code) else CloseCode.PROTOCOL_ERROR
         event = Close(code, cut_reason(str(error)), error)
@@ -607,7 +607,7 @@ class ConnectionLogic(_Base):
         """
         if not self._was_open:
             raise InvalidState(f"cannot close: the {self.role} is {self.state.value}, and was not open")
-        payload = _close_payload(code, reason)
+        payload = arguments.close_payload(code, reason)
         if self.state is State.OPEN:
             number: int = CloseCode.NO_STATUS_RECEIVED
             if payload:
@@ -705,38 +705,8 @@ class ConnectionLogic(_Base):
         )
 
 
-def _drop_frames(error: BaseException | None) -> None:
-    """Let go of what the tracebacks of ``error`` hold: it outlives the call that raised it by far."""
-    while error is not None:
-        error.__traceback__ = None
-        cause = error.__cause__
-        error.__context__ = cause
-        error = cause
-
-
 def _in_use() -> RuntimeError:
     return RuntimeError("the connection is in use by another call")
-
-
-def _close_payload(code: int | None, reason: str) -> bytes:
-    """Return the payload of a close frame to send (RFC 6455 §5.5.1)."""
-    if not isinstance(reason, str):
-        raise arguments.not_text("reason", reason)
-    if code is None:
-        if str.__len__(reason):
-            raise ValueError(f"a reason needs a code before it, not {reason!r} alone (RFC 6455 §5.5.1)")
-        return b""
-    if not isinstance(code, int):
-        raise TypeError(f"code must be an int or None, not {type(code).__name__}")
-    code = int.__index__(code)
-    if not CloseCode.is_sendable(code):
-        raise ValueError(
-            f"code must be one of 1000-1003, 1007-1014 and 3000-4999, not {code} (RFC 6455 §7.4)"
-        )
-    text = str.encode(reason)
-    if len(text) > 123:
-        raise ValueError(f"reason must be at most 123 bytes of UTF-8, not {len(text)} (RFC 6455 §5.5)")
-    return code.to_bytes(2, "big") + text
 
 
 class Connection(ConnectionLogic, Channel):

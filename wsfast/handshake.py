@@ -273,9 +273,7 @@ class ClientHandshake:
         if [value.lower() for value in upgrade] != ["websocket"]:
             raise HandshakeError(f"Upgrade is {_found(upgrade)}, not 'websocket' (RFC 6455 §4.1)")
         connection = headers.get_all("Connection")
-        if connection != ["Upgrade"] and "upgrade" not in [
-            token.lower() for token in parse_tokens(connection, "Connection")
-        ]:
+        if not _has_token("upgrade", connection, "Connection"):
             raise HandshakeError(f"Connection is {_found(connection)}, without 'upgrade' (RFC 6455 §4.1)")
         accept = headers.get("Sec-WebSocket-Accept")
         if accept is None:
@@ -426,10 +424,7 @@ class ServerHandshake:
             # Its Upgrade field does not count (RFC 9110 §7.8).
             other = HandshakeError("HTTP version 1.0, not 1.1 or higher (RFC 6455 §4.2.1)")
             return Request(target, headers, host, headers.get("Origin"), error=other)
-        # What nearly all send need not be taken apart.
-        if upgrade != ["websocket"] and "websocket" not in [
-            name.lower() for name in parse_tokens(upgrade, "Upgrade", slash=True)
-        ]:
+        if not _has_token("websocket", upgrade, "Upgrade", slash=True):
             other = HandshakeError(
                 f"Upgrade is {_found(upgrade)}, without 'websocket' (RFC 6455 §4.2.1)", 426
             )
@@ -439,9 +434,7 @@ class ServerHandshake:
         if not_get is not None:
             raise not_get
         connection = fields.get("connection", [])
-        if connection != ["Upgrade"] and "upgrade" not in [
-            token.lower() for token in parse_tokens(connection, "Connection")
-        ]:
+        if not _has_token("upgrade", connection, "Connection"):
             raise HandshakeError(
                 f"Connection is {_found(connection)}, without 'upgrade' (RFC 6455 §4.2.1)", 426
             )
@@ -557,7 +550,7 @@ class ServerHandshake:
                 if name not in offered:
                     raise ValueError(f"extension {name!r} is not offered by the client (RFC 6455 §9.1)")
             fields.append(("Sec-WebSocket-Extensions", extensions))
-        more = _check_headers(headers, _OWN_IN_BOTH) if headers else ()
+        more = _check_headers(headers, _OWN_IN_BOTH)
         self._answered = True
         data = _head("HTTP/1.1 101 Switching Protocols", [*fields, *self._headers, *more])
         return data, Response(headers_of(data), subprotocol, () if extensions is None else (extensions,))
@@ -653,6 +646,14 @@ def _resource_name(target: str, host: str) -> str:
         raise HandshakeError(f"request target {shown(target)} is not on Host {shown(host)} (RFC 9112 §3.2.2)")
     name = rest[end:]
     return name if name.startswith("/") else "/" + name
+
+
+def _has_token(token: str, values: Sequence[str], field: str, *, slash: bool = False) -> bool:
+    """Tell whether a list has a token, given in small letters, in any case; the list must be well-formed."""
+    # What nearly all send is the token alone, which need not be taken apart.
+    if len(values) == 1 and values[0].lower() == token:
+        return True
+    return token in [found.lower() for found in parse_tokens(values, field, slash=slash)]
 
 
 def _found(values: Sequence[str]) -> str:

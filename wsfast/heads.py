@@ -9,7 +9,6 @@ there; what comes before its end is only searched for that end.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import HandshakeError
@@ -42,10 +41,6 @@ _TEXT = TEXT.encode("latin-1")
 _TOKEN = TOKEN.encode("ascii")
 _VISIBLE = bytes(range(0x21, 0x7F))
 _DIGITS = b"0123456789"
-#: A head that is well-formed, whatever its first line says.
-_WELL_FORMED = re.compile(
-    b"[%b]*\r\n(?:[%b]+:[%b]*\r\n)*\r\n" % (re.escape(_TEXT), re.escape(_TOKEN), re.escape(_TEXT))
-)
 #: What has no meaning, or two, when a head has it twice. The list fields are not among them.
 _ONCE_IN_REQUEST = (
     "host",
@@ -135,10 +130,6 @@ class HeadBuffer:
             HandshakeError: the head exceeds the limit (status 431), or what came cannot become one.
 
         """
-        if not self._data and self._is_whole(data):
-            self._before = None
-            self._room -= len(data)
-            return data, b""
         if self._before is not None:
             data = self._skip_empty_line(self._before, data)
         held = self._data
@@ -162,17 +153,6 @@ class HeadBuffer:
                 f"the head of the {what} exceeds the limit of {self._max_size} bytes (RFC 6585 §5)", 431
             )
         return None
-
-    def _is_whole(self, data: bytes) -> bool:
-        """Tell whether a piece is a head, neither more nor less, as nearly all are: it need not be copied."""
-        return (
-            len(data) < self._room
-            and data.endswith(b"\r\n\r\n")
-            and data.find(b"\n\r\n") == len(data) - 3
-            and b"\n\n" not in data
-            and not self._before
-            and (data.startswith(b"HTTP/") if self._response else data[0] in _TOKEN)
-        )
 
     def _skip_empty_line(self, before: bytes, data: bytes) -> bytes:
         """Return ``data`` without one empty line at its start, of which ``before`` came earlier.
@@ -227,9 +207,6 @@ def _lines_of(head: bytes, max_count: int) -> list[bytes]:
 
     """
     lines = head.split(b"\r\n")
-    if len(lines) - 3 <= max_count and _WELL_FORMED.fullmatch(head):
-        del lines[-2:]
-        return lines
     if head.translate(None, _TEXT) != b"\r\n" * (len(lines) - 1):
         number, bad = next(
             (n, bad) for n, line in enumerate(lines, 1) if (bad := line.translate(None, _TEXT))
@@ -308,7 +285,7 @@ def parse_request(head: bytes, max_count: int, old: bool = False) -> RequestHead
         raise HandshakeError(f"{_shown(lines[0])} is not a request line (RFC 9112 §3)")
     if parts[1].translate(None, _VISIBLE):
         raise HandshakeError(f"{_shown(parts[1])} is not a request target (RFC 9112 §3.2)")
-    if parts[2] != b"HTTP/1.1" and not _is_version(parts[2]):
+    if not _is_version(parts[2]):
         raise HandshakeError(f"{_shown(parts[2])} is not an HTTP version (RFC 9112 §2.3)")
     # 505 speaks of the major version only (RFC 9110 §15.6.6). HTTP/1.0 is understood, but its Upgrade
     # field does not count (RFC 9110 §7.8), so this is a request that should not have been made: 400.

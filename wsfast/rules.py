@@ -17,6 +17,7 @@ __all__ = [
     "close_payload_fault",
     "compressed_limit",
     "cut_reason",
+    "drop_frames",
     "failed_before",
     "failure_of",
     "first_bytes_fault",
@@ -144,6 +145,15 @@ def close_payload_fault(payload: bytes) -> ProtocolError | None:
 def cut_reason(reason: str) -> str:
     """Cut ``reason`` to the 123 bytes that a close frame has room for, between two code points."""
     return reason.encode("utf-8", "replace")[:123].decode("utf-8", "ignore")
+
+
+def drop_frames(error: BaseException | None) -> None:
+    """Let go of what the tracebacks of ``error`` hold: it outlives the call that raised it by far."""
+    while error is not None:
+        error.__traceback__ = None
+        cause = error.__cause__
+        error.__context__ = cause
+        error = cause
 
 
 def failed_before(error: ProtocolError) -> ProtocolError:

@@ -96,14 +96,15 @@ class ServerConnection(Connection):
         elif self._options.process_request is None and self._options.select_subprotocol is None:
             self._accept(self._options.headers)
         else:
-            self._deciding = self._start(self._decide(event))
+            self._deciding = self._start(self._decide(event), self.server._tasks.discard)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run a coroutine that the server waits for when it is closed."""
-        tasks = self.server._tasks
-        task: asyncio.Task[None] = self.loop.create_task(work)
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+    def _start(
+        self, work: Coroutine[Any, Any, Any], then: Callable[[asyncio.Task[Any]], object]
+    ) -> asyncio.Task[Any]:
+        """Run a coroutine that the server waits for when it is closed, until ``then`` takes it from there."""
+        task: asyncio.Task[Any] = self.loop.create_task(work)
+        self.server._tasks.add(task)
+        task.add_done_callback(then)
         return task
 
     async def _decide(self, request: Request) -> None:
@@ -169,10 +170,7 @@ class ServerConnection(Connection):
             self.logger.exception("connection handler failed")
             self._close(1011, "")
             return
-        tasks = self.server._tasks
-        task = self.loop.create_task(work if asyncio.iscoroutine(work) else _await(work))
-        tasks.add(task)
-        task.add_done_callback(self._handled)
+        self._start(work if asyncio.iscoroutine(work) else _await(work), self._handled)
 
     def _handled(self, task: asyncio.Task[Any]) -> None:
         self.server._tasks.discard(task)
@@ -192,7 +190,7 @@ class ServerConnection(Connection):
             self._close(code, "")
         else:
             # Behind a message that another task sends.
-            self._start(self.close(code))
+            self._start(self.close(code), self.server._tasks.discard)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.server._others.discard(self)
