@@ -738,3 +738,11 @@ def test_a_server_makes_many_of_one(impl: Implementation) -> None:
         (event,) = connection.receive_data(b"\x81\x84abcd")
         assert event.error.code == 1009
     assert template.state is State.CONNECTING
+
+
+def test_headers_of_an_answer_that_are_none(impl: Implementation) -> None:
+    connection = impl.Connection("server")
+    connection.receive_data(GOOD)
+    with pytest.raises(TypeError, match="headers must be pairs of str or a mapping, not NoneType"):
+        connection.accept(headers=None)
+    assert connection.accept().startswith(b"HTTP/1.1 101 ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections import deque
 from typing import Any
 
 import pytest
@@ -191,6 +192,10 @@ def test_the_memory_to_read_into(impl: Any) -> None:
     made.buffer_updated(len(data))
     assert start(made.recv()) == ("value", "hello")
     # It cannot be used any more, whoever has it: the next connection reads where this one did.
+    assert another.get_buffer(-1) is not memory
+    with pytest.raises((BufferError, ValueError)):
+        memory[:2] = b"xx"
+    another.buffer_updated(0)
     next_one = another.get_buffer(1 << 17)
     assert len(next_one) >= 1 << 16
     for use in (memoryview, lambda it: it[:2], lambda it: it.__setitem__(0, 1)):
@@ -360,3 +365,28 @@ def test_one_future_is_awaited_again_and_again(impl: Any) -> None:
     feed(made, text("d"))
     assert another.cancelled()
     assert start(receiving) == ("value", "d")
+
+
+@pytest.mark.parametrize("kind", [tuple, deque, list])
+def test_futures_of_another_kind(impl: Any, kind: Any) -> None:
+    class Other(asyncio.Future[None]):
+        @property
+        def _callbacks(self) -> Any:
+            return kind(super()._callbacks or ())
+
+    class Others(Loop):
+        def create_future(self) -> Any:
+            return Other(loop=self)  # type: ignore[arg-type]
+
+    loop = Others()
+    made = endpoint(impl, loop)
+    called: list[Any] = []
+    receiving = made.recv()
+    _, future = start(receiving)
+    future.add_done_callback(called.append)
+    feed(made, text("a"))
+    # Woken at once or in its turn.
+    assert bool(called) is (kind is list)
+    loop.turn()
+    assert len(called) == 1
+    assert start(receiving) == ("value", "a")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import select
 import sys
@@ -14,6 +15,7 @@ from talking import run
 
 from wsfast import _backend
 from wsfast.asyncio import _timer
+from wsfast.asyncio._alarms import Alarms
 from wsfast.asyncio._timer import Timer, make_timer
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="timerfd is Linux's")
@@ -204,6 +206,85 @@ def test_without_descriptors_it_is_the_loops(monkeypatch: pytest.MonkeyPatch) ->
         assert len(rung) == 1
 
     run(main())
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("no")])
+def test_a_loop_that_watches_no_more(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        rung: list[float] = []
+        timer = kernels(loop, lambda: rung.append(loop.time()))
+        refused: list[int] = []
+
+        def refuse(descriptor: int, *_: Any) -> None:
+            refused.append(descriptor)
+            raise error
+
+        monkeypatch.setattr(loop, "add_reader", refuse)
+        timer.set(loop.time())
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(refused[0])
+        await rings(timer, rung)
+        # It does not give up.
+        monkeypatch.undo()
+        timer.set(loop.time())
+        assert timer.descriptor >= 0
+        await rings(timer, rung)
+
+    run(main())
+
+
+@pytest.mark.parametrize("delay", [0.01, 0.6])
+def test_a_deadline_that_could_not_be_set_hides_no_other(
+    monkeypatch: pytest.MonkeyPatch, delay: float
+) -> None:
+    class Someone:
+        _due = None
+
+    async def main() -> None:
+        alarms = Alarms(asyncio.get_running_loop())
+        rung: list[Any] = []
+        monkeypatch.setattr("wsfast.asyncio._alarms._NEAR", -1)
+
+        def fail(when: float) -> None:
+            raise OSError("no")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(alarms.timer, "set", fail)
+            with pytest.raises(OSError, match="no"):
+                alarms.set(Someone(), 0.01, rung.append)  # type: ignore[arg-type]
+        second: Any = Someone()
+        alarms.set(second, delay, rung.append)
+        while second not in rung:
+            await asyncio.sleep(0.01)
+
+    run(main())
+
+
+def test_a_closed_loop_leaves_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsfast.asyncio._alarms._NEAR", -1)
+
+    async def main() -> Any:
+        alarms = Alarms.of(asyncio.get_running_loop())
+        kernels(alarms.loop, list)
+
+        class Someone:
+            _due = None
+
+        alarms.set(Someone(), 600, list)  # type: ignore[arg-type]
+        timer: Any = alarms.timer
+        assert timer.descriptor >= 0
+        return timer
+
+    gc.disable()
+    try:
+        first = asyncio.run(main())
+        second = asyncio.run(main())
+        assert first.descriptor == -1
+        assert second.descriptor >= 0
+    finally:
+        gc.enable()
+        second.close()
 
 
 def test_a_loop_with_a_clock_of_its_own_has_the_timer() -> None:

@@ -44,6 +44,8 @@ class Alarms:
         """Return those of the loop that this thread runs."""
         alarms: Alarms | None = getattr(_current, "alarms", None)
         if alarms is None or alarms.loop is not loop:
+            if alarms is not None and alarms.loop.is_closed():
+                alarms.timer.close()
             alarms = _current.alarms = cls(loop)
         return alarms
 
@@ -66,8 +68,8 @@ class Alarms:
         step = connection._due = math.ceil((self.loop.time() + delay) / _STEP)
         waiting = self.due.get(step)
         if waiting is None:
-            waiting = self.due[step] = {}
             self._wait_for(step)
+            waiting = self.due[step] = {}
         waiting[connection] = action
 
     def clear(self, connection: Connection) -> None:
@@ -80,7 +82,7 @@ class Alarms:
                 if not waiting:
                     del self.due[due]
             if not self.due and self.timer_step is not None:
-                # After the last connection nothing is left behind in the loop.
+                # After the last connection nothing is due in the loop.
                 self.timer_step = None
                 self.timer.stop()
         elif due is not None:
@@ -93,8 +95,8 @@ class Alarms:
     def _wait_for(self, step: int) -> None:
         """Have the timer ring at a step, if it does not ring before."""
         if self.timer_step is None or step < self.timer_step:
-            self.timer_step = step
             self.timer.set(step * _STEP)
+            self.timer_step = step
 
     def _ring(self) -> None:
         """Call what is due."""

@@ -31,10 +31,13 @@ class Timer:
         self.handle = self.loop.call_at(when, self.ring)
 
     def stop(self) -> None:
-        """Be due no more, and leave nothing behind in the loop. It can be set again."""
+        """Be due no more. It can be set again."""
         if self.handle is not None:
             self.handle.cancel()
             self.handle = None
+
+    def close(self) -> None:
+        """Let go of what it has, once the loop is closed."""
 
 
 class _WatchedTimer(Timer):
@@ -48,15 +51,25 @@ class _WatchedTimer(Timer):
     due = False
 
     def set(self, when: float) -> None:
-        if self.descriptor < 0:
-            try:
-                self.descriptor = new_timer()
-            except OSError:  # there is no such thing here, or the process has no descriptor left
-                super().set(when)
-                return
-            self.loop.add_reader(self.descriptor, self._readable)
+        if self.descriptor < 0 and not self._watch():
+            super().set(when)
+            return
         self.due = True
         set_timer(self.descriptor, when - self.loop.time())
+
+    def _watch(self) -> bool:
+        """Have the loop watch a descriptor; whether it does."""
+        try:
+            descriptor = new_timer()
+        except OSError:  # there is no such thing here, or the process has no descriptor left
+            return False
+        try:
+            self.loop.add_reader(descriptor, self._readable)
+        except Exception:  # the loop may have a limit of its own; if it is closed, its timers will say so
+            os.close(descriptor)
+            return False
+        self.descriptor = descriptor
+        return True
 
     def stop(self) -> None:
         super().stop()
@@ -73,14 +86,14 @@ class _WatchedTimer(Timer):
             self.ring()
         if not self.due:
             self.loop.remove_reader(self.descriptor)
-            self._close()
+            self.close()
 
-    def _close(self) -> None:
+    def close(self) -> None:
         descriptor, self.descriptor = self.descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
 
-    __del__ = _close
+    __del__ = close
 
 
 def make_timer(loop: asyncio.AbstractEventLoop, ring: Callable[[], object]) -> Timer:
