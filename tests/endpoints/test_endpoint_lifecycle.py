@@ -461,10 +461,13 @@ def test_connecting_again_to_a_server_that_was_away() -> None:
             return await serve(echo, "127.0.0.1", port)
 
         starting = asyncio.create_task(start())
-        async for client in connect(uri, process_exception=look, reconnect_delays=lambda: iter([0.02] * 100)):
-            await client.send("a")
-            assert await client.recv() == "a"
-            break
+        again: Any = aiter(connect(uri, process_exception=look, reconnect_delays=lambda: iter([0.02] * 100)))
+        # Otherwise the loop closes the generator, in a task of its own, when it finds time.
+        async with contextlib.aclosing(again):
+            async for client in again:
+                await client.send("a")
+                assert await client.recv() == "a"
+                break
         assert attempts
         assert all(isinstance(exc, ConnectionRefusedError) for exc in attempts)
         server = await starting

@@ -280,11 +280,12 @@ def test_a_closed_loop_leaves_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> 
     try:
         first = asyncio.run(main())
         second = asyncio.run(main())
-        assert first.descriptor == -1
-        assert second.descriptor >= 0
     finally:
         gc.enable()
-        second.close()
+    assert first.descriptor == -1
+    assert second.descriptor >= 0
+    second.close()
+    assert second.descriptor == -1
 
 
 def test_a_loop_with_a_clock_of_its_own_has_the_timer() -> None:
