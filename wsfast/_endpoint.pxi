@@ -24,11 +24,12 @@ cdef extern from "_endpoint.h":
     Py_ssize_t Py_REFCNT(object value) noexcept
 
 cdef extern from "Python.h":
-    int PyContext_Enter(object context) except -1
+    int PyContext_Enter(object context) noexcept
     int PyContext_Exit(object context) except -1
     int PyList_SetItem(object target, Py_ssize_t i, PyObject *item) except -1
     void Py_INCREF_ "Py_INCREF"(PyObject *value) noexcept
     PyObject *Py_None_ "Py_None"
+    void PyErr_Clear() noexcept
 
 
 @cython.final
@@ -70,6 +71,7 @@ cdef enum:
 
 
 @cython.final
+@cython.no_gc_clear  # which would take away the endpoint that is told of the end
 cdef class _Receive:
     """What recv() and an iteration await. It has what asyncio asks of a coroutine."""
 
@@ -107,6 +109,7 @@ cdef class _Receive:
             return self.step_in(endpoint)
 
     cdef object step_in(self, Endpoint endpoint):
+        cdef Py_ssize_t queued
         cdef int state = self.state
         if state == NEW:
             if endpoint._receiving or endpoint._on_message is not None:
@@ -116,6 +119,10 @@ cdef class _Receive:
             endpoint._receiving = False
         else:
             raise RuntimeError("cannot reuse already awaited recv()")
+        queued = PyList_GET_SIZE(endpoint.queue) - endpoint.head
+        if state == NEW and queued == 0 and PyList_GET_SIZE(endpoint.out):
+            # What was sent before is not left for the end of the turn. Some transports answer at once.
+            endpoint.flush(not endpoint.corked)
         message = endpoint.pop()
         if message is not None:
             self.end()
@@ -123,9 +130,6 @@ cdef class _Receive:
         if endpoint._ended:
             self.end()
             raise endpoint._end(self.iterating)
-        if state == NEW and PyList_GET_SIZE(endpoint.out):
-            # What was sent before is not left for the end of the turn.
-            endpoint.flush(not endpoint.corked)
         waiter = endpoint.waiter
         if waiter is None or (state == WAITING and waiter.done()):
             waiter = endpoint.waiter = endpoint.loop.create_future()
@@ -169,6 +173,8 @@ cdef class Endpoint:
     cdef list out
     cdef Py_ssize_t out_size
     cdef bint corked, flush_due
+    # The events that are being handed on one by one.
+    cdef list delivering
     cdef object current_task
     # What the task that receives awaits, again and again, and with what it is resumed.
     cdef object waiter
@@ -249,13 +255,17 @@ cdef class Endpoint:
 
     cdef int deliver(self, list events) except -1:
         cdef Py_ssize_t i, n = PyList_GET_SIZE(events), before
+        if self.delivering is not None:
+            # The transport reads within a call of the application's: that comes behind what was read before.
+            self.delivering += events
+            return 0
         if self._on_message is not None:
-            return self.call_back(events)
+            return self.one_by_one(events)
         with cython.critical_section(self):
             before = PyList_GET_SIZE(self.queue) - self.head
         for i in range(n):
             if not is_message(PyList_GET_ITEM(events, i)):
-                self.deliver_one_by_one(events)
+                self.one_by_one(events)
                 break
         else:
             with cython.critical_section(self):
@@ -271,7 +281,18 @@ cdef class Endpoint:
                 self.too_many(before)
         return 0
 
-    cdef int deliver_one_by_one(self, list events) except -1:
+    cdef int one_by_one(self, list events) except -1:
+        self.delivering = events
+        try:
+            if self._on_message is not None:
+                self.call_back(events)
+            else:
+                self.enqueue(events)
+        finally:
+            self.delivering = None
+        return 0
+
+    cdef int enqueue(self, list events) except -1:
         cdef bint waits
         for event in events:
             if is_message(<PyObject *>event):
@@ -294,13 +315,15 @@ cdef class Endpoint:
         callbacks = waiter._callbacks
         if isinstance(callbacks, list) and len(callbacks) == 1 and self.current_task(self.loop) is None:
             callback, context = callbacks[0]
-            waiter.remove_done_callback(callback)
-            PyContext_Enter(context)
-            try:
-                callback(self.resumed)
-            finally:
-                PyContext_Exit(context)
-        elif not waiter.done():
+            if PyContext_Enter(context) == 0:
+                try:
+                    waiter.remove_done_callback(callback)
+                    callback(self.resumed)
+                finally:
+                    PyContext_Exit(context)
+                return 0
+            PyErr_Clear()  # who calls the protocol is in that context itself
+        if not waiter.done():
             self.waiter = None
             waiter.set_result(None)
         return 0

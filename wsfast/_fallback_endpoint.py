@@ -81,6 +81,9 @@ class _Receive:
             endpoint._receiving = False
         else:
             raise RuntimeError("cannot reuse already awaited recv()")
+        if state == "new" and endpoint._out and not endpoint._queue:
+            # What was sent before is not left for the end of the turn. Some transports answer at once.
+            endpoint._flush(not endpoint._corked)
         message = endpoint._pop()
         if message is not None:
             self._state = "over"
@@ -90,9 +93,6 @@ class _Receive:
         if endpoint._ended:
             self._state = "over"
             raise endpoint._end(self._iterating)
-        if state == "new" and endpoint._out:
-            # What was sent before is not left for the end of the turn.
-            endpoint._flush(not endpoint._corked)
         waiter = endpoint._waiter
         if waiter is None or (state == "waiting" and waiter.done()):
             waiter = endpoint._waiter = endpoint.loop.create_future()
@@ -128,6 +128,7 @@ class Endpoint:
     __slots__ = (
         "_corked",
         "_current_task",
+        "_delivering",
         "_ended",
         "_flush_due",
         "_fragments",
@@ -150,6 +151,8 @@ class Endpoint:
     #: Messages that nobody has received.
     _queue: deque[str | bytes]
     _out: list[bytes]
+    #: The events that are being handed on one by one.
+    _delivering: list[Any] | None
     #: The transport, once there is one.
     transport: Any
     loop: Any
@@ -220,6 +223,7 @@ class Endpoint:
         self._out = []
         self._out_size = 0
         self._corked = self._flush_due = False
+        self._delivering = None
         self._writable = self._reading = True
 
     @property
@@ -247,26 +251,43 @@ class Endpoint:
 
     def _deliver(self, events: list[Any]) -> None:
         """Hand messages on, and react to everything else."""
+        if self._delivering is not None:
+            # The transport reads within a call of the application's: that comes behind what was read before.
+            self._delivering += events
+            return
         if self._on_message is not None:
-            self._call_back(events)
+            self._one_by_one(events)
             return
         queue = self._queue
         before = len(queue)
         if set(map(type, events)) <= _MESSAGES:
             queue.extend(events)
         else:
-            for event in events:
-                if type(event) in _MESSAGES:
-                    queue.append(event)
-                    continue
-                if queue and self._receiving:
-                    # Who waits for a message may answer it, although a close frame came right behind it.
-                    self._resume()
-                self._react(event)
+            self._one_by_one(events)
         if self._receiving:
             self._resume()
         if len(queue) > self._high and not self._ended:
             self._too_many(before)
+
+    def _one_by_one(self, events: list[Any]) -> None:
+        self._delivering = events
+        try:
+            if self._on_message is not None:
+                self._call_back(events)
+            else:
+                self._enqueue(events)
+        finally:
+            self._delivering = None
+
+    def _enqueue(self, events: list[Any]) -> None:
+        for event in events:
+            if type(event) in _MESSAGES:
+                self._queue.append(event)
+                continue
+            if self._queue and self._receiving:
+                # Who waits for a message may answer it, although a close frame came right behind it.
+                self._resume()
+            self._react(event)
 
     def _resume(self) -> None:
         """Let the task that waits go on, there and then.
@@ -282,9 +303,14 @@ class Endpoint:
         callbacks: Any = waiter._callbacks
         if isinstance(callbacks, list) and len(callbacks) == 1 and self._current_task(self.loop) is None:
             callback, context = callbacks[0]
-            waiter.remove_done_callback(callback)
-            context.run(callback, self._resumed)
-        elif not waiter.done():
+            try:
+                context.run(waiter.remove_done_callback, callback)
+            except RuntimeError:
+                pass  # who calls the protocol is in that context itself
+            else:
+                context.run(callback, self._resumed)
+                return
+        if not waiter.done():
             # Somebody calls the protocol from a task: the one that waits has to wait for its turn.
             self._waiter = None
             waiter.set_result(None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import gc
 import sys
 from collections import deque
 from typing import Any
@@ -390,3 +392,121 @@ def test_futures_of_another_kind(impl: Any, kind: Any) -> None:
     loop.turn()
     assert len(called) == 1
     assert start(receiving) == ("value", "a")
+
+
+# ---- Transports that answer within write(), and who calls the protocol from odd places --------------
+
+
+class Answering(Transport):
+    """It hands ``answers`` to the endpoint, one within each write."""
+
+    def __init__(self, made: Any, *answers: bytes) -> None:
+        super().__init__()
+        self.made = made
+        self.answers = list(answers)
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        if self.answers:
+            feed(self.made, self.answers.pop(0))
+
+
+def test_an_answer_within_the_flush_of_recv(impl: Any) -> None:
+    made = endpoint(impl, Loop())
+    made.transport = Answering(made, text("answer"))
+    made.send_nowait("question")
+    assert start(made.recv()) == ("value", "answer")
+    # What was sent is not written before its time for the sake of a message that is there already.
+    feed(made, text("another"))
+    made.send_nowait("later")
+    assert start(made.recv()) == ("value", "another")
+    assert made.transport.written == [b"\x81\x08question"]
+    # The end is an answer too.
+    made.transport.write = lambda data: setattr(made, "_ended", True)
+    with pytest.raises(EOFError):
+        start(made.recv())
+    assert not made._receiving
+
+
+@pytest.mark.parametrize("between", [b"", text("", 9), text("", 9) * 3], ids=len)
+@pytest.mark.parametrize("called_back", [False, True])
+def test_messages_stay_in_order(impl: Any, between: bytes, called_back: bool) -> None:
+    # Bytes that follow are read while the first message of those before is handled.
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        got: list[Any] = []
+
+        def take(message: Any) -> None:
+            got.append(message)
+            if message == "1":
+                feed(made, text("4") + between + text("5"))
+
+        def on_message(ws: Any, message: Any) -> None:
+            take(message)
+
+        made = endpoint(impl, loop, high=9, on_message=on_message if called_back else None)
+
+        async def receive() -> None:
+            while len(got) < 5:
+                take(await made.recv())
+
+        task = None if called_back else asyncio.create_task(receive())
+        await asyncio.sleep(0)
+        loop.call_soon(feed, made, text("1") + between + text("2") + text("3"))
+        await asyncio.sleep(0.01)
+        assert got == ["1", "2", "3", "4", "5"]
+        assert len(made.log) == 2 * len(between) // len(text("", 9))
+        if task is not None:
+            await task
+
+    run(main())
+
+
+def test_a_callback_that_fails_hands_on_no_more(impl: Any) -> None:
+    got: list[Any] = []
+
+    def on_message(ws: Any, message: Any) -> None:
+        got.append(message)
+        if message == "1":
+            feed(made, text("3"))
+            raise ZeroDivisionError
+
+    made = endpoint(impl, Loop(), on_message=on_message)
+    feed(made, text("1") + text("2"))
+    assert (got, made.log) == (["1"], ["failed"])
+    feed(made, text("4"))
+    assert got == ["1", "4"]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="create_task(context=...) is new in Python 3.11")
+def test_a_call_in_the_context_of_the_task_that_waits(impl: Any) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        context = contextvars.copy_context()
+        made = endpoint(impl, loop)
+        for value in "ab":
+            task = loop.create_task(made.recv(), context=context)  # type: ignore[call-arg]
+            await asyncio.sleep(0)
+            loop.call_soon(feed, made, text(value), context=context)
+            assert await asyncio.wait_for(task, 5) == value
+
+    run(main())
+
+
+def test_a_recv_that_is_collected_in_a_cycle(impl: Any) -> None:
+    made = endpoint(impl, Loop())
+    for first in (True, False):
+        cycle: list[Any] = []
+        if not first:
+            cycle.append(cycle)
+        receiving = made.recv()
+        assert start(receiving)[0] == "waits"
+        made.recv()  # the next one is made anew
+        if first:
+            cycle.append(cycle)
+        cycle.append(receiving)
+        del receiving, cycle
+        gc.collect()
+        assert not made._receiving
+        feed(made, text("a"))
+        assert start(made.recv()) == ("value", "a")

@@ -100,8 +100,9 @@ def make_timer(loop: asyncio.AbstractEventLoop, ring: Callable[[], object]) -> T
     """Return a timer of the kind that suits the event loop.
 
     Args:
-        loop: a subclass of asyncio's may have a clock of its own.
+        loop: it may have a clock of its own, as a subclass or where its ``time`` was replaced.
         ring: is called when the timer is due. It may be called before.
 
     """
-    return (_WatchedTimer if type(loop) is asyncio.SelectorEventLoop else Timer)(loop, ring)
+    usual = type(loop) is asyncio.SelectorEventLoop and "time" not in vars(loop)
+    return (_WatchedTimer if usual else Timer)(loop, ring)
