@@ -43,30 +43,33 @@ cdef class Channel(_Decoder):
 
     # ---- In ------------------------------------------------------------------------------------
 
-    @cython.critical_section
     def receive_data(self, data, /):
         """Take bytes from the peer, cut anywhere; return the events that they complete."""
-        if PyBytes_CheckExact(data) and self.lent is None and not self.busy:
-            if self._receiving:
-                # As take() does, without what other buffers need. `_receiving` ends with what
-                # `enter()` checks.
-                self.busy = True
+        cdef bint decodes = False, gathers = False
+        if PyBytes_CheckExact(data):
+            with cython.critical_section(self):
+                if self.lent is None and not self.busy:
+                    # As take() does, without what other buffers need. `_receiving` ends with what
+                    # `enter()` checks.
+                    decodes = self._receiving
+                    gathers = not decodes and self._gather is not None
+                    self.busy = decodes or gathers
+            if decodes:
                 return self.decode(<const uint8_t *>PyBytes_AS_STRING(data), <size_t>PyBytes_GET_SIZE(data))
-            if self._gather is not None and self.gathered(data):
+            if gathers and self.gathered(data):
                 return []
         return self.take(data)
 
     cdef bint gathered(self, bytes piece) except -1:
-        self.busy = True
         try:
             return self._gather(piece)
         finally:
-            self.busy = False
+            self.leave()
 
     cdef list decode(self, const uint8_t *p, size_t n):
         cdef list events = None
         if not self._receiving:
-            self.busy = False  # what comes behind a handshake is decoded by a call from there
+            self.leave()  # what comes behind a handshake is decoded by a call from there
             return self._receive_otherwise(PyBytes_FromStringAndSize(<const char *>p, <Py_ssize_t>n))
         self._reads += 1
         try:
@@ -84,7 +87,7 @@ cdef class Channel(_Decoder):
             self._on_interrupt(events or [], rules.failure_of(exc))
             raise
         finally:
-            self.busy = False
+            self.leave()
         return events
 
     def _check_free(self):

@@ -205,13 +205,11 @@ cdef class _Decoder:
         finally:
             give_back(&source)
 
-    @cython.critical_section
     def get_buffer(self, sizehint=-1):
         """Return memory to read into, as asyncio.BufferedProtocol has it; then call buffer_updated()."""
-        self.lend(sizehint, True)
-        return self.view
+        return self.lend(sizehint, True)
 
-    cdef _Lent lend(self, object sizehint, bint viewed):
+    cdef object lend(self, object sizehint, bint viewed):
         # Whole numbers of any size are welcome; a hint is not a promise.
         cdef size_t wanted = <size_t>max(READ_SIZE, min(whole_number(sizehint), READ_SIZE_MAX))
         cdef _Lent lent
@@ -245,14 +243,13 @@ cdef class _Decoder:
             if viewed:
                 self.view = PyMemoryView_FromObject(lent)
             self.lent = lent
-            return lent
+            return self.view if viewed else lent
         except BaseException as exc:
             self.fail(exc)
             raise
         finally:
-            self.busy = False
+            self.leave()
 
-    @cython.critical_section
     def buffer_updated(self, nbytes, /):
         """Take the first `nbytes` bytes of what get_buffer() gave; otherwise as feed()."""
         return self.take_back(nbytes)
@@ -267,7 +264,7 @@ cdef class _Decoder:
             n = self.check_loan(nbytes)
             returned = self.end_loan()
         except BaseException:
-            self.busy = False
+            self.leave()
             raise
         events = self.decode(lent.data, <size_t>n)
         if returned:
@@ -275,14 +272,22 @@ cdef class _Decoder:
         return events
 
     cdef int enter(self) except -1:
+        """Begin a call that decodes. Until leave() there is no other, in no thread."""
         if not self.ready:
             raise RuntimeError("__init__() was not called")
-        if self.busy:
-            raise RuntimeError("the decoder is in use by another call")
-        if self.failure is not None:
-            raise rules.failed_before(self.failure)
-        self.busy = True
+        # The lock is not held meanwhile: the attributes that a subclass sets then take it, too, which is slow
+        # in who has it already.
+        with cython.critical_section(self):
+            if self.busy:
+                raise RuntimeError("the decoder is in use by another call")
+            if self.failure is not None:
+                raise rules.failed_before(self.failure)
+            self.busy = True
         return 0
+
+    cdef void leave(self) noexcept:
+        with cython.critical_section(self):
+            self.busy = False
 
     cdef Py_ssize_t check_loan(self, object nbytes) except -1:
         cdef Py_ssize_t number = whole_number(nbytes)
@@ -301,7 +306,7 @@ cdef class _Decoder:
             if self.end_loan():
                 self.spare.push(lent)
         except BaseException:
-            self.busy = False
+            self.leave()
             raise
         return 0
 
@@ -347,7 +352,7 @@ cdef class _Decoder:
                 exc.events = events
             raise
         finally:
-            self.busy = False
+            self.leave()
         return events
 
     cdef int fail(self, exc) except -1:
@@ -735,7 +740,6 @@ cdef class FrameDecoder(_Decoder):
         self.set_up(role, max_size)
         self.allowed_rsv = allowed
 
-    @cython.critical_section
     def feed(self, data, /):
         """Take bytes from the peer, cut anywhere; return the frames that they complete.
 
@@ -759,7 +763,6 @@ cdef class MessageDecoder(_Decoder):
         self.inflate = inflate
         self.allowed_rsv = 0x40 if inflate is not None else 0
 
-    @cython.critical_section
     def feed(self, data, /):
         """Take bytes from the peer, cut anywhere; return the messages and control frames that they complete.
 

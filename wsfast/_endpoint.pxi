@@ -227,9 +227,7 @@ cdef class Endpoint:
 
     def get_buffer(self, sizehint):
         """Return memory to read into (asyncio.BufferedProtocol)."""
-        cdef Channel ws = self.ws
-        with cython.critical_section(ws):
-            return ws.lend(sizehint, False)
+        return self.ws.lend(sizehint, False)
 
     def buffer_updated(self, nbytes):
         """Take what was read into that memory."""
@@ -237,8 +235,7 @@ cdef class Endpoint:
         cdef list events
         self.corked = True
         try:
-            with cython.critical_section(ws):
-                events = ws.take_back(nbytes)
+            events = ws.take_back(nbytes)
             if PyList_GET_SIZE(events):
                 self.deliver(events)
         finally:
