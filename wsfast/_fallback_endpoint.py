@@ -233,11 +233,11 @@ class Endpoint:
 
     # ---- In --------------------------------------------------------------------------------------
 
-    def get_buffer(self, sizehint: int) -> Any:
+    def get_buffer(self, sizehint: int, /) -> Any:
         """Return memory to read into (``asyncio.BufferedProtocol``)."""
         return self._ws.get_buffer(sizehint)
 
-    def buffer_updated(self, nbytes: int) -> None:
+    def buffer_updated(self, nbytes: int, /) -> None:
         """Take what was read into that memory."""
         self._corked = True
         try:

@@ -27,9 +27,10 @@ examples:
 
 how it works:
   load.c, compiled here (cc; with libssl-dev for TLS), puts the load on; servers.py has the servers. The
-  server has one core for itself, the load another. The servers of a load run all the time and take
-  turns, --rounds times; what counts is the least processor time for a message (the kernel's account, of
-  the server's process, reading and writing of sockets included) and the most messages a second.
+  server has one core for itself, the load another, on which it polls and never sleeps: a virtual core
+  that sleeps takes longer to wake than a fast server to answer. The servers of a load run all the time
+  and take turns, --rounds times; what counts is the least processor time for a message (the kernel's
+  account, of the server's process, reading and writing of sockets included) and the most messages a second.
 
 needs: Linux, two cores, a C compiler; pip install --group bench uvloop
 """
@@ -255,8 +256,9 @@ PAGE_TEXT = """\
 
 Servers that echo text as `str`, under a load from a [program in C](../bench/endpoints/load.c): for each, the
 most messages a second and the least processor time of its process for a message, system calls included,
-of {rounds} rounds in which the servers took turns. The ratio is how many times better the first server of
-each load does than the others. In brackets, what is aimed at.
+of {rounds} rounds in which the servers took turns. Server and load have a core each; the load polls on its own
+and never sleeps, so that no server waits for it to wake. The ratio is how many times better the first server
+of each load does than the others. In brackets, what is aimed at.
 
 `wsfast` iterates, `wsfast-recv` awaits `recv()`, `wsfast-callback` has an `on_message`; `picows` is its core,
 with callbacks, and makes and sends a `str`, too. Nothing is compressed unless a load says so; all else is
