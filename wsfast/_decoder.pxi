@@ -72,10 +72,12 @@ cdef inline bint first_bytes_are_fine(
 # ---- Storage that grows into the object handed out ----------------------------------------------
 
 
-# Storage for a declared length is given in advance up to this size; beyond it, only in proportion to
-# the bytes that have arrived, so that a header alone cannot make the decoder hold memory.
+# Storage for a declared length is given in advance up to the first size; beyond it, only so many times of what
+# has arrived, so that a header alone cannot make the decoder hold memory. With twice, a
+# message of a mebibyte would be copied nearly twice on the way.
 cdef enum:
     TRUST = 1 << 16
+    TRUST_TIMES = 4
 
 # Payloads of which less than this is missing go through the common read buffer: reading into the
 # storage of the message then saves less than the additional system calls cost.
@@ -639,7 +641,7 @@ cdef class _Decoder:
         """Make room for n bytes that are here, and for what follows them as far as it is trusted."""
         cdef size_t needed = self.used + n
         cdef uint64_t whole = self.used + self.missing
-        cdef size_t room = <size_t>min(whole, <uint64_t>max(<size_t>TRUST, 2 * needed))
+        cdef size_t room = <size_t>min(whole, <uint64_t>max(<size_t>TRUST, TRUST_TIMES * needed))
         if self.compressed:
             # What is missing says nothing of what it inflates to; the last large one may.
             room = max(needed, 2 * self.room)
@@ -655,7 +657,7 @@ cdef class _Decoder:
         """Make room for a read straight into the storage of a message of which much is missing."""
         cdef uint64_t whole = self.used + self.missing
         if self.room - self.used < <size_t>READ_STRAIGHT:
-            self.set_room(<size_t>min(whole, <uint64_t>(self.used + max(<size_t>TRUST, self.used))))
+            self.set_room(<size_t>min(whole, <uint64_t>max(self.used + TRUST, TRUST_TIMES * self.used)))
         return 0
 
     cdef int set_room(self, size_t room) except -1:
