@@ -256,9 +256,9 @@ PAGE_TEXT = """\
 
 Servers that echo text as `str`, under a load from a [program in C](../bench/endpoints/load.c): for each, the
 most messages a second and the least processor time of its process for a message, system calls included,
-of {rounds} rounds in which the servers took turns. Server and load have a core each; the load polls on its own
-and never sleeps, so that no server waits for it to wake. The ratio is how many times better the first server
-of each load does than the others. In brackets, what is aimed at.
+of {rounds} rounds in which the servers took turns. Server and load have a core each; the load polls on its
+own and never sleeps, so that no server waits for it to wake. The ratio is how many times better the first
+server of each load does than the others. In brackets, what is aimed at.
 
 `wsfast` iterates, `wsfast-recv` awaits `recv()`, `wsfast-callback` has an `on_message`; `picows` is its core,
 with callbacks, and makes and sends a `str`, too. Nothing is compressed unless a load says so; all else is
