@@ -72,9 +72,9 @@ cdef inline bint first_bytes_are_fine(
 # ---- Storage that grows into the object handed out ----------------------------------------------
 
 
-# Storage for a declared length is given in advance up to the first size; beyond it, only so many times of what
-# has arrived, so that a header alone cannot make the decoder hold memory. With twice, a
-# message of a mebibyte would be copied nearly twice on the way.
+# Storage for a declared length is given in advance up to the first size; beyond it, only so many times of
+# what has arrived, so that a header alone cannot make the decoder hold memory. With twice, a message of a
+# mebibyte would be copied nearly twice on the way.
 cdef enum:
     TRUST = 1 << 16
     TRUST_TIMES = 4
