@@ -494,14 +494,31 @@ def test_load_of_a_server_that_does_not_echo() -> None:
     )
 
 
-def test_load_of_a_server_that_closes() -> None:
-    async def leave(ws: Any) -> None:
-        await ws.recv()
-        await ws.close(1013, "later")
+async def _leave(ws: Any) -> None:
+    await ws.recv()
+    await ws.close(1013, "later")
 
-    done = in_thread(serving(leave), "load", "-d", "20", "-c", "2")
+
+async def _break_the_protocol(ws: Any) -> None:
+    await ws.recv()
+    ws.transport.write(b"\x81\x80abcd")
+    await ws.wait_closed()
+
+
+@pytest.mark.parametrize(
+    ("handler", "end"),
+    [
+        (_leave, "received 1013 later; then sent 1013"),
+        (
+            _break_the_protocol,
+            "sent 1002 masked frame from a server (RFC 6455 §5.1); no close frame received",
+        ),
+    ],
+)
+def test_load_of_a_server_that_closes(handler: Any, end: str) -> None:
+    done = in_thread(serving(handler), "load", "-d", "20", "-c", "2")
     assert done.returncode == 1
-    assert re.search(r"^error +2 x connection closed: 1013 later$", done.stdout, re.M)
+    assert f"2 x connection closed: {end}\n" in done.stdout
     assert re.search(r"^unanswered +2$", done.stdout, re.M)
 
 

@@ -278,7 +278,7 @@ class _Lane:
             self.send(now)
 
     def on_close(self, ws: ClientConnection) -> None:
-        self.ended(ConnectionError(f"connection closed: {ws.close_code} {ws.close_reason}".rstrip()))
+        self.ended(ConnectionError(f"connection closed: {ws._closed()}"))
 
     def ended(self, error: BaseException) -> None:
         """Take note that nothing more comes of this connection."""
