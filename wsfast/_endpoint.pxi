@@ -443,7 +443,9 @@ cdef class Endpoint:
     def _broadcast(self, prepared, frame, bint always):
         """Write a prepared message at once, if this connection is open and its peer not slow."""
         if not self.ws._sending:
-            return self._broadcast_otherwise(prepared, always)
+            if not self._is_open():
+                return ENDED
+            self.flush(True)  # a pong goes first
         if self.transport.is_closing():
             return ENDED
         if self._fragments is not None or not (always or self._writable):

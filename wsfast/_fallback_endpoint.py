@@ -20,7 +20,7 @@ _FLUSH_AT = 1 << 16
 _MESSAGES = {str, bytes}
 
 # What became of a broadcast.
-_WRITTEN, _SLOW = 1, 2
+_ENDED, _WRITTEN, _SLOW = 0, 1, 2
 
 
 class _Done:
@@ -176,7 +176,7 @@ class Endpoint:
         def _cannot_receive(self) -> Exception: ...
         def _end(self, iterating: bool) -> Exception: ...
         def _as_wanted(self, message: str | bytes, decode: bool) -> str | bytes: ...
-        def _broadcast_otherwise(self, prepared: PreparedMessage, always: bool) -> int: ...
+        def _is_open(self) -> bool: ...
         def _pause_reading(self) -> None: ...
         def _resume_reading(self) -> None: ...
         def _send_otherwise(self, message: Any, text: bool | None) -> Any: ...
@@ -458,9 +458,11 @@ class Endpoint:
 
         """
         if not self._ws._sending:
-            return self._broadcast_otherwise(prepared, always)
+            if not self._is_open():
+                return _ENDED
+            self._flush()  # a pong goes first
         if self.transport.is_closing():
-            return 0
+            return _ENDED
         if self._fragments is not None or not (always or self._writable):
             return _SLOW
         if self._ws.role == "client":

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from talking import run
 
-from wsfast import Connection, encode_frame
+from wsfast import Connection, PreparedMessage, State, encode_frame
 
 
 class Loop:
@@ -81,6 +81,9 @@ def endpoint(impl: Any, loop: Any, high: int = 4, low: int = 1, on_message: Any 
 
         def _drain(self) -> Any:
             return "drain"
+
+        def _is_open(self) -> bool:
+            return self._ws.state is State.OPEN
 
         def _write_long(self, out: list[bytes]) -> None:
             self.log.append([len(frame) for frame in out])
@@ -280,6 +283,40 @@ def test_callbacks(impl: Any) -> None:
     feed(made, text("bad") + text("after"))
     assert got == ["a", "b", "c", "bad"]
     assert made.log[-1] == "failed"
+
+
+def test_what_becomes_of_a_broadcast(impl: Any) -> None:
+    prepared = PreparedMessage("x")
+    ended, written, slow = 0, 1, 2
+
+    def on_message(ws: Any, message: Any) -> None:
+        assert ws._broadcast(prepared, prepared.frame(None), False) == written
+
+    made = endpoint(impl, Loop(), on_message=on_message)
+
+    def broadcast(always: bool = False) -> Any:
+        return made._broadcast(prepared, prepared.frame(None), always)
+
+    # What was sent before goes first, and so does a pong that is due.
+    made.send_nowait("a")
+    assert broadcast() == written
+    feed(made, text("p", 9) + text("b"))
+    assert made.transport.written == [b"\x81\x01a", b"\x81\x01x", b"\x8a\x01p", b"\x81\x01x"]
+    made.transport.written.clear()
+    made._writable = False
+    assert broadcast() == slow
+    assert broadcast(always=True) == written
+    made._fragments = object()
+    assert broadcast(always=True) == slow
+    assert made.transport.written == [b"\x81\x01x"]
+    made._fragments = None
+    made._writable = made.transport.closing = True
+    assert broadcast() == ended
+    # The close frame is left to whoever closes.
+    made.transport.closing = False
+    made._ws.close()
+    assert broadcast() == ended
+    assert made.transport.written == [b"\x81\x01x"]
 
 
 def test_a_task_goes_on_inside_the_callback(impl: Any) -> None:

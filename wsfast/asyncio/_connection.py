@@ -222,15 +222,8 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
             raise self._closed() from None
         self._put(frame)
 
-    def _broadcast_otherwise(self, prepared: PreparedMessage, always: bool) -> int:
-        """Do what ``_broadcast()`` does, after an end, or behind what this side has to say by itself."""
-        if self._ws.state is not State.OPEN or self.transport.is_closing():
-            return 0
-        if self._fragments is not None or not (always or self._writable):
-            return 2
-        self._flush()
-        self.transport.write(self._ws.send_prepared(prepared))
-        return 1
+    def _is_open(self) -> bool:
+        return self._ws.state is State.OPEN
 
     def _put_now(self, frame: bytes) -> None:
         """Write a frame that is not a message."""
