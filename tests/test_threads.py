@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -114,6 +116,28 @@ def test_one_decoder_for_all(backend: Implementation) -> None:
 
     run_all(work)
     assert counts == [300] * 4
+
+
+def test_a_decoder_begins_anew_while_others_decode(backend: Implementation) -> None:
+    """What is decoded may be torn then, but nothing else is: no message is held twice, or freed twice."""
+    decoder = backend.MessageDecoder("server", max_size=None)
+    wire = frame(1, b"x" * 40_000)
+    pieces = [wire[i : i + 4000] for i in range(0, len(wire), 4000)]
+
+    def work(number: int) -> None:
+        for _ in range(20 if number == 1 else 200):
+            with suppress(RuntimeError, ProtocolError):
+                if number == 0:
+                    decoder.__init__("server", max_size=None)
+                elif number == 1:
+                    gc.collect()
+                else:
+                    for piece in pieces:
+                        decoder.feed(piece)
+
+    run_all(work)
+    decoder.__init__("server")
+    assert decoder.feed(frame(1, b"x")) == ["x"]
 
 
 def test_one_validator_for_all(backend: Implementation) -> None:

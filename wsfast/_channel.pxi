@@ -21,7 +21,6 @@ cdef class Channel(_Decoder):
     cdef Py_ssize_t threshold
     cdef bint masking
 
-    @cython.critical_section
     def __init__(self, role, max_size):
         self.set_up(role, max_size)
         self.to_messages = True
@@ -32,6 +31,7 @@ cdef class Channel(_Decoder):
         self.halted = False
         self._gather = None
         self._receiving = self._sending = self._due = False
+        self.leave()
 
     @cython.critical_section
     def _open(self, inflate=None, threshold=None):
@@ -48,9 +48,8 @@ cdef class Channel(_Decoder):
         cdef bint decodes = False, gathers = False
         if PyBytes_CheckExact(data):
             with cython.critical_section(self):
-                if self.lent is None and not self.busy:
-                    # As take() does, without what other buffers need. `_receiving` ends with what
-                    # `enter()` checks.
+                if self.lent is None and not self.busy and self.failure is None:
+                    # As take() does, without what other buffers need.
                     decodes = self._receiving
                     gathers = not decodes and self._gather is not None
                     self.busy = decodes or gathers

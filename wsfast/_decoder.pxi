@@ -173,10 +173,18 @@ cdef class _Decoder:
         Py_XDECREF(self.storage)
 
     cdef int set_up(self, role, max_size) except -1:
-        if self.busy:
-            raise RuntimeError("the decoder is in use by another call")
-        cdef bint masked = arguments.check_role(role)
-        self.limit = arguments.check_max_size(max_size)
+        """Do what __init__() does first; it ends with leave()."""
+        with cython.critical_section(self):
+            if self.busy:
+                raise RuntimeError("the decoder is in use by another call")
+            self.busy = True
+        cdef bint masked
+        try:
+            masked = arguments.check_role(role)
+            self.limit = arguments.check_max_size(max_size)
+        except BaseException:
+            self.leave()
+            raise
         self.masked = masked
         self.role = role
         self.max_size = max_size
@@ -202,7 +210,11 @@ cdef class _Decoder:
         borrow(data, &source, b"data")
         try:
             self.enter()
-            self.reclaim()
+            try:
+                self.reclaim()
+            except BaseException:
+                self.leave()
+                raise
             return self.decode(source.data, source.size)
         finally:
             give_back(&source)
@@ -302,14 +314,8 @@ cdef class _Decoder:
     cdef int reclaim(self) except -1:
         """End a loan of which nobody told how it was used."""
         cdef _Lent lent = self.lent
-        if lent is None:
-            return 0
-        try:
-            if self.end_loan():
-                self.spare.push(lent)
-        except BaseException:
-            self.leave()
-            raise
+        if lent is not None and self.end_loan():
+            self.spare.push(lent)
         return 0
 
     cdef int end_loan(self) except -1:
@@ -641,7 +647,7 @@ cdef class _Decoder:
         """Make room for n bytes that are here, and for what follows them as far as it is trusted."""
         cdef size_t needed = self.used + n
         cdef uint64_t whole = self.used + self.missing
-        cdef size_t room = <size_t>min(whole, <uint64_t>max(<size_t>TRUST, TRUST_TIMES * needed))
+        cdef size_t room = <size_t>min(whole, max(<uint64_t>TRUST, <uint64_t>TRUST_TIMES * needed))
         if self.compressed:
             # What is missing says nothing of what it inflates to; the last large one may.
             room = max(needed, 2 * self.room)
@@ -657,7 +663,9 @@ cdef class _Decoder:
         """Make room for a read straight into the storage of a message of which much is missing."""
         cdef uint64_t whole = self.used + self.missing
         if self.room - self.used < <size_t>READ_STRAIGHT:
-            self.set_room(<size_t>min(whole, <uint64_t>max(self.used + TRUST, TRUST_TIMES * self.used)))
+            self.set_room(
+                <size_t>min(whole, max(<uint64_t>self.used + TRUST, <uint64_t>TRUST_TIMES * self.used))
+            )
         return 0
 
     cdef int set_room(self, size_t room) except -1:
@@ -736,11 +744,11 @@ cdef class FrameDecoder(_Decoder):
     bytes, or None. rsv1, rsv2, rsv3: allow these bits. In full: help(wsfast._fallback.FrameDecoder).
     """
 
-    @cython.critical_section
     def __init__(self, role, *, max_size=1048576, rsv1=False, rsv2=False, rsv3=False):
         cdef uint8_t allowed = (0x40 if rsv1 else 0) | (0x20 if rsv2 else 0) | (0x10 if rsv3 else 0)
         self.set_up(role, max_size)
         self.allowed_rsv = allowed
+        self.leave()
 
     def feed(self, data, /):
         """Take bytes from the peer, cut anywhere; return the frames that they complete.
@@ -758,12 +766,12 @@ cdef class MessageDecoder(_Decoder):
     help(wsfast._fallback.MessageDecoder).
     """
 
-    @cython.critical_section
     def __init__(self, role, *, max_size=1048576, inflate=None):
         self.set_up(role, max_size)
         self.to_messages = True
         self.inflate = inflate
         self.allowed_rsv = 0x40 if inflate is not None else 0
+        self.leave()
 
     def feed(self, data, /):
         """Take bytes from the peer, cut anywhere; return the messages and control frames that they complete.

@@ -110,9 +110,11 @@ cdef class _Receive:
             return self.step_in(endpoint)
 
     cdef object step_in(self, Endpoint endpoint):
-        cdef Py_ssize_t queued
         cdef int state = self.state
         if state == NEW:
+            if PyList_GET_SIZE(endpoint.out) and endpoint.head == PyList_GET_SIZE(endpoint.queue):
+                # What was sent before is not left for the end of the turn. Some transports answer at once.
+                endpoint.flush(not endpoint.corked)
             if endpoint._receiving or endpoint._on_message is not None:
                 self.end()
                 raise endpoint._cannot_receive()
@@ -120,10 +122,6 @@ cdef class _Receive:
             endpoint._receiving = False
         else:
             raise RuntimeError("cannot reuse already awaited recv()")
-        queued = PyList_GET_SIZE(endpoint.queue) - endpoint.head
-        if state == NEW and queued == 0 and PyList_GET_SIZE(endpoint.out):
-            # What was sent before is not left for the end of the turn. Some transports answer at once.
-            endpoint.flush(not endpoint.corked)
         message = endpoint.pop()
         if message is not None:
             self.end()
@@ -234,15 +232,16 @@ cdef class Endpoint:
         """Take what was read into that memory."""
         cdef Channel ws = self.ws
         cdef list events
+        cdef bint within = self.corked  # another read, by a transport that reads again while it writes
         self.corked = True
         try:
             events = ws.take_back(nbytes)
             if PyList_GET_SIZE(events):
                 self.deliver(events)
         finally:
-            self.corked = False
+            self.corked = within
             with cython.critical_section(self):
-                if PyList_GET_SIZE(self.out) or ws._due:
+                if not within and (PyList_GET_SIZE(self.out) or ws._due):
                     self.flush(True)
 
     def _deliver(self, list events not None):
@@ -443,9 +442,10 @@ cdef class Endpoint:
     def _broadcast(self, prepared, frame, bint always):
         """Write a prepared message at once, if this connection is open and its peer not slow."""
         if not self.ws._sending:
+            if self._is_open():
+                self.flush(True)  # a pong goes first
             if not self._is_open():
                 return ENDED
-            self.flush(True)  # a pong goes first
         if self.transport.is_closing():
             return ENDED
         if self._fragments is not None or not (always or self._writable):

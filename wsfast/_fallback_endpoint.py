@@ -74,6 +74,9 @@ class _Receive:
         endpoint = self._endpoint
         state = self._state
         if state == "new":
+            if endpoint._out and not endpoint._queue:
+                # What was sent before is not left for the end of the turn. Some transports answer at once.
+                endpoint._flush(not endpoint._corked)
             if endpoint._receiving or endpoint._on_message is not None:
                 self._state = "over"
                 raise endpoint._cannot_receive()
@@ -81,9 +84,6 @@ class _Receive:
             endpoint._receiving = False
         else:
             raise RuntimeError("cannot reuse already awaited recv()")
-        if state == "new" and endpoint._out and not endpoint._queue:
-            # What was sent before is not left for the end of the turn. Some transports answer at once.
-            endpoint._flush(not endpoint._corked)
         message = endpoint._pop()
         if message is not None:
             self._state = "over"
@@ -239,14 +239,15 @@ class Endpoint:
 
     def buffer_updated(self, nbytes: int, /) -> None:
         """Take what was read into that memory."""
+        within = self._corked  # another read, by a transport that reads again while it writes
         self._corked = True
         try:
             events: list[Any] = self._ws.buffer_updated(nbytes)
             if events:
                 self._deliver(events)
         finally:
-            self._corked = False
-            if self._out or self._ws._due:
+            self._corked = within
+            if not within and (self._out or self._ws._due):
                 self._flush()
 
     def _deliver(self, events: list[Any]) -> None:
@@ -458,9 +459,10 @@ class Endpoint:
 
         """
         if not self._ws._sending:
+            if self._is_open():
+                self._flush()  # a pong goes first
             if not self._is_open():
                 return _ENDED
-            self._flush()  # a pong goes first
         if self.transport.is_closing():
             return _ENDED
         if self._fragments is not None or not (always or self._writable):

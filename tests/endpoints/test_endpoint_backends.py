@@ -499,6 +499,18 @@ def test_messages_stay_in_order(impl: Any, between: bytes, called_back: bool) ->
     run(main())
 
 
+def test_a_close_frame_goes_last(impl: Any) -> None:
+    # A read within the write of the first answer does not let the close frame go before the second one.
+    def on_message(ws: Any, message: Any) -> None:
+        ws._put(ws._ws.send_text(message * 70_000))
+
+    made = endpoint(impl, Loop(), on_message=on_message)
+    made.transport = Answering(made, b"")
+    feed(made, text("1") + text("2") + encode_frame(8, b"\x03\xe8", mask=b"abcd"))
+    first, second, last = made.transport.written
+    assert (first[-1:], second[-1:], last) == (b"1", b"2", b"\x88\x02\x03\xe8")
+
+
 def test_a_callback_that_fails_hands_on_no_more(impl: Any) -> None:
     got: list[Any] = []
 
