@@ -179,9 +179,12 @@ cdef class _Decoder:
                 raise RuntimeError("the decoder is in use by another call")
             self.busy = True
         cdef bint masked
+        cdef int overflow = 0
+        cdef long long limit
         try:
-            masked = arguments.check_role(role)
-            self.limit = arguments.check_max_size(max_size)
+            masked = role == "server" or arguments.check_role(role)
+            limit = PyLong_AsLongLongAndOverflow(max_size, &overflow) if type(max_size) is int else -1
+            self.limit = <uint64_t>limit if limit >= 0 else arguments.check_max_size(max_size)
         except BaseException:
             self.leave()
             raise

@@ -8,11 +8,12 @@ whose ``error`` says which rule was broken. What the caller does wrong raises ``
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
 import hmac
 import os
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from . import arguments
 from .errors import HandshakeError, InvalidState
@@ -21,7 +22,6 @@ from .headers import Headers, HeadersLike, check_text, check_token, parse_extens
 from .heads import (
     Body,
     HeadBuffer,
-    RequestHead,
     ResponseHead,
     ResponseReader,
     bytes_of,
@@ -40,7 +40,6 @@ MAX_HEADER_COUNT: Final = 128
 
 _VERSION: Final = "13"
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
-_BASE64: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
 
 #: Fields that the handshake writes itself, or that would give a message without a body one. Beside
 #: these, every name that begins with Sec-WebSocket-.
@@ -62,7 +61,7 @@ def accept_value(key: str) -> str:
     """Return the Sec-WebSocket-Accept value for a Sec-WebSocket-Key (RFC 6455 §4.2.2)."""
     # No secret depends on the hash: some systems refuse SHA-1 unless told so.
     digest = hashlib.sha1(key.encode("ascii") + _GUID, usedforsecurity=False).digest()
-    return base64.b64encode(digest).decode("ascii")
+    return binascii.b2a_base64(digest, newline=False).decode("ascii")
 
 
 def _check_headers(fields: HeadersLike, own: frozenset[str]) -> Headers:
@@ -96,9 +95,12 @@ def _check_own_extensions(value: object) -> str:
     return text
 
 
+def _lines(fields: Iterable[tuple[str, str]]) -> str:
+    return "".join([f"{name}: {value}\r\n" for name, value in fields])
+
+
 def _head(first: str, fields: Iterable[tuple[str, str]]) -> bytes:
-    lines = [first, *[f"{name}: {value}" for name, value in fields], "", ""]
-    return "\r\n".join(lines).encode("latin-1")
+    return f"{first}\r\n{_lines(fields)}\r\n".encode("latin-1")
 
 
 class ClientHandshake:
@@ -297,6 +299,19 @@ class ClientHandshake:
         return Response(headers, subprotocol, tuple(values))
 
 
+class _Common(NamedTuple):
+    """What the handshakes of a server have in common."""
+
+    plain_http: bool
+    subprotocols: tuple[str, ...]
+    origins: tuple[AllowedOrigin, ...] | None
+    headers: Headers
+    #: The same as they stand in a head.
+    header_lines: str
+    max_count: int
+    max_size: int
+
+
 class ServerHandshake:
     """The server's side: a request, and the response to write (RFC 6455 §4.2).
 
@@ -318,6 +333,15 @@ class ServerHandshake:
 
     """
 
+    _key = ""
+    _request: Request | None = None
+    _rejected: Rejected | None = None
+    _rejection = b""
+    _answered = False
+    # Whether the response to what came has no body, whatever it says of one.
+    _no_body = False
+    _trailing: bytes | bytearray = b""
+
     def __init__(
         self,
         *,
@@ -328,32 +352,31 @@ class ServerHandshake:
         max_header_count: int | None = MAX_HEADER_COUNT,
         plain_http: bool = False,
     ) -> None:
-        self._plain_http = plain_http
-        self._subprotocols = _check_subprotocols(subprotocols)
-        self._origins = None if origins is None else check_origins(origins)
-        self._headers = _check_headers(headers, _OWN_IN_BOTH)
-        self._max_count = check_limit("max_header_count", max_header_count)
-        self._max_size = check_limit("max_header_size", max_header_size)
-        self._begin()
+        names = _check_subprotocols(subprotocols)
+        allowed = None if origins is None else check_origins(origins)
+        fields = _check_headers(headers, _OWN_IN_BOTH)
+        self._common = _Common(
+            plain_http,
+            names,
+            allowed,
+            fields,
+            _lines(fields),
+            check_limit("max_header_count", max_header_count),
+            check_limit("max_header_size", max_header_size),
+        )
+        self._buffer = HeadBuffer(self._common.max_size, response=False)
 
     def another(self) -> ServerHandshake:
         """Return a new handshake with the arguments of this one, which are not checked again."""
         made = ServerHandshake.__new__(ServerHandshake)
-        made.__dict__.update(self.__dict__)
-        made._begin()
+        made._common = self._common
+        made._buffer = HeadBuffer(self._common.max_size, response=False)
         return made
 
-    def _begin(self) -> None:
-        self._buffer = HeadBuffer(self._max_size, response=False)
-        #: Takes a piece from the middle of a head and returns true, or leaves it to :meth:`receive`.
-        self.hold = self._buffer.hold
-        self._key = ""
-        self._request: Request | None = None
-        self._rejected: Rejected | None = None
-        self._rejection = b""
-        self._answered = False
-        self._no_body = False
-        self._trailing = bytearray()
+    @property
+    def hold(self) -> Callable[[bytes], bool]:
+        """Takes a piece from the middle of a head and returns true, or leaves it to :meth:`receive`."""
+        return self._buffer.hold
 
     @property
     def trailing(self) -> bytes:
@@ -383,6 +406,8 @@ class ServerHandshake:
         if self._rejected is not None:
             return None
         if self._request is not None:
+            # Longer and longer by small pieces, perhaps.
+            self._trailing = self._trailing or bytearray()
             self._trailing += piece
             return None
         try:
@@ -391,10 +416,11 @@ class ServerHandshake:
                 return None
             head, rest = gathered
             self._no_body = head.startswith(b"HEAD ")
-            self._request = self._judge(parse_request(head, self._max_count, self._plain_http))
+            self._request = self._judge(head)
         except HandshakeError as exc:
             return self._refuse(exc)
-        self._trailing += rest
+        if rest:
+            self._trailing = bytearray(rest)
         return self._request
 
     def receive_eof(self) -> Rejected:
@@ -405,31 +431,35 @@ class ServerHandshake:
             self._answered = True
         return self._rejected
 
-    def _judge(self, head: RequestHead) -> Request:
+    def _judge(self, head: bytes) -> Request:
         """Judge a request (RFC 6455 §4.2.1)."""
-        headers, fields = head.headers, head.fields
+        plain_http = self._common.plain_http
+        method, target, http_version, fields = parse_request(head, self._common.max_count, plain_http)
+        headers = headers_of(head)
+        origin = _first(fields, "origin")
         not_get = None
-        if head.method != "GET":
-            not_get = HandshakeError(f"method {shown(head.method)}, not 'GET' (RFC 6455 §4.2.1)", 405)
-            if not self._plain_http or head.method != "HEAD":
+        if method != "GET":
+            not_get = HandshakeError(f"method {shown(method)}, not 'GET' (RFC 6455 §4.2.1)", 405)
+            if not plain_http or method != "HEAD":
                 raise not_get
-        old = head.version == "1.0"  # where it came so far
-        host = fields.get("host", [""])[0]
+        old = http_version == "1.0"  # where it came so far
+        host = _first(fields, "host") or ""
         if not check_authority(host) and not (old and "host" not in fields):
             raise HandshakeError(f"Host {shown(host)} is not a host with or without a port (RFC 9112 §3.2)")
-        target = _resource_name(head.target, host)
+        if "#" in target or target[0] != "/":
+            target = _resource_name(target, host)
         # 426 also tells what would be right, to those who came here by mistake (RFC 9110 §15.5.22).
         upgrade = fields.get("upgrade", [])
         if old:
             # Its Upgrade field does not count (RFC 9110 §7.8).
             other = HandshakeError("HTTP version 1.0, not 1.1 or higher (RFC 6455 §4.2.1)")
-            return Request(target, headers, host, headers.get("Origin"), error=other)
+            return Request(target, headers, host, origin, error=other)
         if not _has_token("websocket", upgrade, "Upgrade", slash=True):
             other = HandshakeError(
                 f"Upgrade is {_found(upgrade)}, without 'websocket' (RFC 6455 §4.2.1)", 426
             )
-            if self._plain_http:
-                return Request(target, headers, host, headers.get("Origin"), error=other)
+            if plain_http:
+                return Request(target, headers, host, origin, error=other)
             raise other
         if not_get is not None:
             raise not_get
@@ -438,34 +468,30 @@ class ServerHandshake:
             raise HandshakeError(
                 f"Connection is {_found(connection)}, without 'upgrade' (RFC 6455 §4.2.1)", 426
             )
-        version = next(iter(fields.get("sec-websocket-version", [])), None)
+        version = _first(fields, "sec-websocket-version")
         if version is None:
             raise HandshakeError("no Sec-WebSocket-Version field (RFC 6455 §4.2.1)")
         if version != _VERSION:
             raise HandshakeError(f"Sec-WebSocket-Version {shown(version)}, not '13' (RFC 6455 §4.4)", 426)
-        key = next(iter(fields.get("sec-websocket-key", [])), None)
+        key = _first(fields, "sec-websocket-key")
         if key is None:
             raise HandshakeError("no Sec-WebSocket-Key field (RFC 6455 §4.2.1)")
         # Exactly what 16 bytes look like in Base64. The 4 bits that the last digit has to spare may be
         # anything: such a key decodes to 16 bytes too, and clients exist that draw the digits.
-        if len(key) != 24 or not key.endswith("==") or not _BASE64.issuperset(key[:22]):
+        if len(key) != 24 or not key.endswith("==") or not _is_base64(key[:22]):
             raise HandshakeError(
                 f"Sec-WebSocket-Key {shown(key)} is not 16 bytes in Base64 (RFC 6455 §4.2.1)"
             )
         self._key = key
-        values = fields.get("sec-websocket-protocol", [])
-        subprotocols = parse_tokens(values, "Sec-WebSocket-Protocol")
-        if len(set(subprotocols)) != len(subprotocols) or (values and not subprotocols):
-            what = "is empty" if not subprotocols else f"{_found(values)} repeats a subprotocol"
-            raise HandshakeError(f"Sec-WebSocket-Protocol {what} (RFC 6455 §4.1)")
-        extensions = fields.get("sec-websocket-extensions", [])
-        if not parse_extensions(extensions) and extensions:
+        values = fields.get("sec-websocket-protocol")
+        subprotocols = () if values is None else _subprotocols(values)
+        extensions = fields.get("sec-websocket-extensions", ())
+        if extensions and not parse_extensions(extensions):
             raise HandshakeError("Sec-WebSocket-Extensions is empty (RFC 6455 §9.1)")
-        origin = next(iter(fields.get("origin", [])), None)
-        if self._origins is not None and not origin_allowed(origin, self._origins):
+        if self._common.origins is not None and not origin_allowed(origin, self._common.origins):
             what = "a request without Origin" if origin is None else f"origin {shown(origin)}"
             raise HandshakeError(f"{what} is not allowed (RFC 6455 §10.2)", 403)
-        return Request(target, headers, host, origin, tuple(subprotocols), tuple(extensions))
+        return Request(target, headers, host, origin, subprotocols, tuple(extensions))
 
     def _refuse(self, error: HandshakeError) -> Rejected:
         body = (str(error) + "\n").encode()
@@ -490,9 +516,9 @@ class ServerHandshake:
             ]
         if status not in (204, 304):  # which have no body, and say nothing of one (RFC 9110 §8.6)
             fields.append(("Content-Length", str(len(body))))
-        if body and "Content-Type" not in more and "Content-Type" not in self._headers:
+        if body and "Content-Type" not in more and "Content-Type" not in self._common.headers:
             fields.append(("Content-Type", "text/plain; charset=utf-8"))
-        headers = Headers.from_checked([*fields, *self._headers, *more])
+        headers = Headers.from_checked([*fields, *self._common.headers, *more])
         data = _head(f"HTTP/1.1 {status} {reason}", headers)
         if not self._no_body:  # a response to HEAD has the length but not the body
             data += body
@@ -530,30 +556,35 @@ class ServerHandshake:
         if request.error is not None:
             raise InvalidState(f"the request cannot be accepted: {request.error}")
         if isinstance(subprotocol, _Unset):
-            subprotocol = next((name for name in request.subprotocols if name in self._subprotocols), None)
+            supported = self._common.subprotocols
+            subprotocol = next((name for name in request.subprotocols if name in supported), None)
         elif subprotocol is not None:
             subprotocol = check_token("subprotocol", subprotocol)
             if subprotocol not in request.subprotocols:
                 raise ValueError(
                     f"subprotocol {subprotocol!r} is not offered by the client (RFC 6455 §4.2.2)"
                 )
-        fields = [
-            ("Upgrade", "websocket"),
-            ("Connection", "Upgrade"),
-            ("Sec-WebSocket-Accept", accept_value(self._key)),
-        ]
+        lines = (
+            "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Accept: {accept_value(self._key)}\r\n"
+        )
         if subprotocol is not None:
-            fields.append(("Sec-WebSocket-Protocol", subprotocol))
+            lines += f"Sec-WebSocket-Protocol: {subprotocol}\r\n"
         if extensions is not None:
             offered = [name for name, _ in parse_extensions(request.extensions)]
-            for name, _ in parse_extensions([_check_own_extensions(extensions)]):
+            extensions = _check_own_extensions(extensions)
+            for name, _ in parse_extensions([extensions]):
                 if name not in offered:
                     raise ValueError(f"extension {name!r} is not offered by the client (RFC 6455 §9.1)")
-            fields.append(("Sec-WebSocket-Extensions", extensions))
-        more = _check_headers(headers, _OWN_IN_BOTH)
+            lines += f"Sec-WebSocket-Extensions: {extensions}\r\n"
+        lines += self._common.header_lines
+        if headers != ():
+            lines += _lines(_check_headers(headers, _OWN_IN_BOTH))
         self._answered = True
-        data = _head("HTTP/1.1 101 Switching Protocols", [*fields, *self._headers, *more])
-        return data, Response(headers_of(data), subprotocol, () if extensions is None else (extensions,))
+        fields = lines.encode("latin-1")
+        data = b"HTTP/1.1 101 Switching Protocols\r\n" + fields + b"\r\n"
+        sent = Headers.from_lines(fields[:-2])
+        return data, Response(sent, subprotocol, () if extensions is None else (extensions,))
 
     def reject(
         self,
@@ -646,6 +677,25 @@ def _resource_name(target: str, host: str) -> str:
         raise HandshakeError(f"request target {shown(target)} is not on Host {shown(host)} (RFC 9112 §3.2.2)")
     name = rest[end:]
     return name if name.startswith("/") else "/" + name
+
+
+def _is_base64(digits: str) -> bool:
+    return digits.isascii() and digits.replace("+", "a").replace("/", "a").isalnum()
+
+
+def _first(fields: dict[str, list[str]], name: str) -> str | None:
+    """Return the value of a field that a head has once; ``None`` when it has none."""
+    values = fields.get(name)
+    return None if values is None else values[0]
+
+
+def _subprotocols(values: list[str]) -> tuple[str, ...]:
+    """Return what a client offers in its Sec-WebSocket-Protocol fields, which it has."""
+    offered = tuple(parse_tokens(values, "Sec-WebSocket-Protocol"))
+    if len(set(offered)) != len(offered) or not offered:
+        what = f"{_found(values)} repeats a subprotocol" if offered else "is empty"
+        raise HandshakeError(f"Sec-WebSocket-Protocol {what} (RFC 6455 §4.1)")
+    return offered
 
 
 def _has_token(token: str, values: Sequence[str], field: str, *, slash: bool = False) -> bool:

@@ -37,7 +37,7 @@ TOKEN = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrst
 #: The characters of a field value and of a reason phrase (RFC 9110 §5.5, RFC 9112 §4).
 TEXT = "\t" + "".join(map(chr, [*range(0x20, 0x7F), *range(0x80, 0x100)]))
 
-_TOKEN = frozenset(TOKEN)
+TOKEN_CHARS = frozenset(TOKEN)
 _TEXT = frozenset(TEXT)
 
 
@@ -73,7 +73,7 @@ def check_token(what: str, value: object) -> str:
     value = str.__str__(value)
     if not value:
         raise ValueError(f"{what} must not be empty (RFC 9110 §5.6.2)")
-    index = _first_outside(value, _TOKEN)
+    index = _first_outside(value, TOKEN_CHARS)
     if index >= 0:
         raise ValueError(
             f"{what} must be a token, without {value[index]!r} at index {index} (RFC 9110 §5.6.2)"
@@ -136,7 +136,7 @@ class Headers:
 
     def __init__(self, fields: HeadersLike = ()) -> None:
         if isinstance(fields, Headers):
-            self._fill(fields._fields)
+            _fill(self, fields._fields)
             return
         given: Any = fields.items() if isinstance(fields, Mapping) else fields
         if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
@@ -148,24 +148,21 @@ class Headers:
                 raise TypeError(f"headers must be pairs of a name and a value, not {type(pair).__name__}")
             name = check_token("the name of a header field", pair[0])
             pairs.append((name, check_text(f"the value of {name}", pair[1])))
-        self._fill(tuple(pairs))
+        _fill(self, tuple(pairs))
 
     @classmethod
     def from_checked(cls, pairs: Iterable[tuple[str, str]]) -> Headers:
         """Return headers of ``pairs`` that are known to be valid, such as those of a parsed head."""
         headers = cls.__new__(cls)
-        headers._fill(tuple(pairs))
+        _fill(headers, tuple(pairs))
         return headers
 
     @classmethod
     def from_lines(cls, lines: bytes) -> Headers:
         """Return headers of lines that are known to be well-formed, with a CR LF between them."""
         headers = cls.__new__(cls)
-        headers._fill(lines)
+        _fill(headers, lines)
         return headers
-
-    def _fill(self, fields: tuple[tuple[str, str], ...] | bytes) -> None:
-        object.__setattr__(self, "_fields", fields)
 
     @property
     def _pairs(self) -> tuple[tuple[str, str], ...]:
@@ -227,6 +224,10 @@ class Headers:
         return Headers, (self._pairs,)
 
 
+#: Sets what headers consist of; their own attributes cannot be set.
+_fill = Headers.__dict__["_fields"].__set__
+
+
 def parse_tokens(values: Iterable[str], field: str, *, slash: bool = False) -> list[str]:
     """Return the tokens of a list such as Connection, Upgrade or Sec-WebSocket-Protocol.
 
@@ -248,9 +249,9 @@ def parse_tokens(values: Iterable[str], field: str, *, slash: bool = False) -> l
             if not element:
                 continue
             name, divider, version = element.partition("/") if slash else (element, "", "")
-            if not name or not _TOKEN.issuperset(name) or (divider and not version):
+            if not name or not TOKEN_CHARS.issuperset(name) or (divider and not version):
                 raise HandshakeError(f"{field} has {shown(element)}, which is not a token (RFC 9110 §5.6.2)")
-            if not _TOKEN.issuperset(version):
+            if not TOKEN_CHARS.issuperset(version):
                 raise HandshakeError(f"{field} has {shown(element)}, which is not a token (RFC 9110 §5.6.2)")
             tokens.append(element)
     return tokens
@@ -326,7 +327,7 @@ class _Scanner:
     def _token(self) -> str:
         value, start, end = self.value, self.at, len(self.value)
         at = start
-        while at < end and value[at] in _TOKEN:
+        while at < end and value[at] in TOKEN_CHARS:
             at += 1
         if at == start:
             raise self._fault("a token")
@@ -349,7 +350,7 @@ class _Scanner:
                 char = value[at : at + 1]
                 at += 1
             # This covers the backslash at the end, and every character that may not even be quoted.
-            if char not in _TOKEN:
+            if char not in TOKEN_CHARS:
                 raise self._fault("a token in the quotes")
             chars.append(char)
         raise self._fault("a closing quote")

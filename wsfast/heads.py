@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import HandshakeError
-from .headers import TEXT, TOKEN, Headers, shown
+from .headers import TEXT, TOKEN_CHARS, Headers, shown
 
 if TYPE_CHECKING:
     import h11
@@ -21,7 +21,6 @@ __all__ = [
     "BODY_KEPT",
     "Body",
     "HeadBuffer",
-    "RequestHead",
     "ResponseHead",
     "ResponseReader",
     "bytes_of",
@@ -38,9 +37,38 @@ BODY_KEPT = 65536
 _BODY_PIECE = 1024
 
 _TEXT = TEXT.encode("latin-1")
-_TOKEN = TOKEN.encode("ascii")
-_VISIBLE = bytes(range(0x21, 0x7F))
-_DIGITS = b"0123456789"
+_DIGITS = frozenset("0123456789")
+#: The names that nearly all fields of requests have, as they are usually spelt, in small letters: they need
+#: not be looked at more closely.
+_USUAL = {
+    spelt: name.lower()
+    for name in (
+        "Accept",
+        "Accept-Encoding",
+        "Accept-Language",
+        "Authorization",
+        "Cache-Control",
+        "Connection",
+        "Cookie",
+        "Host",
+        "Origin",
+        "Pragma",
+        "Sec-Fetch-Dest",
+        "Sec-Fetch-Mode",
+        "Sec-Fetch-Site",
+        "Sec-WebSocket-Extensions",
+        "Sec-WebSocket-Key",
+        "Sec-WebSocket-Protocol",
+        "Sec-WebSocket-Version",
+        "Upgrade",
+        "User-Agent",
+        "X-Forwarded-For",
+        "X-Forwarded-Host",
+        "X-Forwarded-Proto",
+        "X-Real-IP",
+    )
+    for spelt in (name, name.lower())
+}
 #: What has no meaning, or two, when a head has it twice. The list fields are not among them.
 _ONCE_IN_REQUEST = (
     "host",
@@ -106,7 +134,8 @@ class HeadBuffer:
     __slots__ = ("_before", "_data", "_max_size", "_response", "_room")
 
     def __init__(self, max_size: int, *, response: bool) -> None:
-        self._data = bytearray()
+        # Of one head, what has come so far: bytes that can be added to, once there are any.
+        self._data: bytes | bytearray = b""
         self._max_size = self._room = max_size
         self._response = response
         # What has come of an empty line before a request; None when its time is over.
@@ -134,24 +163,25 @@ class HeadBuffer:
             data = self._skip_empty_line(self._before, data)
         held = self._data
         start = len(held)
-        held += data if len(data) <= self._room - start else data[: self._room - start]
+        piece = data if len(data) <= self._room - start else data[: self._room - start]
+        if start:
+            held += piece
+        else:
+            held = piece  # nearly always all of the head, which is not copied then
         if start < 5 and held:
             self._check_first(held)
-        if held.find(b"\n", start) >= 0:
-            # A bare LF counts too. The head is refused for it then, and not waited for.
-            ends = [held.find(b"\n\r\n", max(0, start - 2)) + 3, held.find(b"\n\n", max(0, start - 1)) + 2]
-            found = [end for end, length in zip(ends, (3, 2), strict=True) if end >= length]
-            if found:
-                end = min(found)
-                head = bytes(held[:end])
-                self._room -= end
-                self._data = bytearray()
-                return head, data[end - start :]
+        end = _end_of_head(held, start)
+        if end:
+            self._room -= end
+            self._data = b""
+            return bytes(held[:end]), data[end - start :]
         if len(held) >= self._room:
             what = "response" if self._response else "request"
             raise HandshakeError(
                 f"the head of the {what} exceeds the limit of {self._max_size} bytes (RFC 6585 §5)", 431
             )
+        if not start:
+            self._data = bytearray(held)
         return None
 
     def _skip_empty_line(self, before: bytes, data: bytes) -> bytes:
@@ -165,7 +195,7 @@ class HeadBuffer:
             return b""
         return data.removeprefix(b"\r\n")
 
-    def _check_first(self, held: bytearray) -> None:
+    def _check_first(self, held: bytes | bytearray) -> None:
         """Refuse at once what is no HTTP, such as TLS, and may never have an empty line."""
         if self._response:
             for end in range(1, min(len(held), 5) + 1):
@@ -174,19 +204,18 @@ class HeadBuffer:
                     raise HandshakeError(
                         f"the response begins with {bytes(held[:end])!r}, not 'HTTP/' (RFC 9112 §4)"
                     )
-        elif held[0] not in _TOKEN:
+        elif chr(held[0]) not in TOKEN_CHARS:
             raise HandshakeError(f"the request begins with byte 0x{held[0]:02X}, not a method (RFC 9112 §3)")
 
 
-class RequestHead(NamedTuple):
-    """The head of a request, checked but for what WebSocket asks of it."""
-
-    method: str
-    target: str
-    version: str
-    headers: Headers
-    #: All values under each name, in small letters.
-    fields: dict[str, list[str]]
+def _end_of_head(held: bytes | bytearray, start: int) -> int:
+    """Return where the empty line ends, of which there was none before ``start``; 0 without one."""
+    # A bare LF counts too. The head is refused for it then, and not waited for.
+    crlf = held.find(b"\n\r\n", max(0, start - 2)) + 3
+    lf = held.find(b"\n\n", max(0, start - 1)) + 2
+    if lf < 2:
+        return crlf if crlf >= 3 else 0
+    return min(crlf, lf) if crlf >= 3 else lf
 
 
 class ResponseHead(NamedTuple):
@@ -198,65 +227,72 @@ class ResponseHead(NamedTuple):
     headers: Headers
 
 
-def _lines_of(head: bytes, max_count: int) -> list[bytes]:
-    """Return the lines of a head, the empty ones at its end excluded, when every one is well-formed.
+def _take_apart(head: bytes, max_count: int) -> tuple[str, dict[str, list[str]], int]:
+    """Return the first line of a head; all values under each name, in small letters; and their number.
 
     Raises:
         HandshakeError: a control character, CR or LF alone, more than ``max_count`` fields, a folded
             line, a name that is no token.
 
     """
-    lines = head.split(b"\r\n")
+    lines = head.decode("latin-1").split("\r\n")
     if head.translate(None, _TEXT) != b"\r\n" * (len(lines) - 1):
-        number, bad = next(
-            (n, bad) for n, line in enumerate(lines, 1) if (bad := line.translate(None, _TEXT))
-        )
-        what = {0x0D: "a CR without LF", 0x0A: "an LF without CR"}.get(
-            bad[0], f"control character 0x{bad[0]:02X}"
-        )
-        raise HandshakeError(f"{what} in line {number} of the head (RFC 9112 §2.2)")
-    del lines[-2:]
-    if len(lines) - 1 > max_count:
-        raise HandshakeError(
-            f"{len(lines) - 1} header fields exceed the limit of {max_count} (RFC 6585 §5)", 431
-        )
-    for line in lines[1:]:
-        if line[0] in b" \t":
-            raise HandshakeError(f"folded line {_shown(line)} in the head (RFC 9112 §5.2)")
-        name, colon, _ = line.partition(b":")
-        if not colon:
-            raise HandshakeError(f"line {_shown(line)} in the head has no colon (RFC 9112 §5)")
-        if not name or name.translate(None, _TOKEN):
-            if not name.rstrip(b" \t").translate(None, _TOKEN) and name.strip(b" \t"):
-                raise HandshakeError(f"whitespace between {_shown(name)} and its colon (RFC 9112 §5.1)")
-            raise HandshakeError(f"{_shown(name)} is not the name of a header field (RFC 9110 §5.1)")
-    return lines
-
-
-def _shown(line: bytes) -> str:
-    return shown(line.decode("latin-1"))
-
-
-def _fields_of(lines: list[bytes], once: tuple[str, ...]) -> dict[str, list[str]]:
-    """Return all values under each name, in small letters; refuse heads that have one of ``once`` twice."""
+        raise _bad_character(head)
+    count = len(lines) - 3  # the last field is followed by two line ends
+    if count > max_count:
+        raise HandshakeError(f"{count} header fields exceed the limit of {max_count} (RFC 6585 §5)", 431)
     fields: dict[str, list[str]] = {}
-    for line in lines[1:]:
-        name, _, value = line.decode("latin-1").partition(":")
-        fields.setdefault(name.lower(), []).append(value.strip(" \t"))
-    if len(fields) < len(lines) - 1:
-        for name in once:
-            if len(fields.get(name, ())) > 1:
-                title = name.title().replace("Websocket", "WebSocket")
-                raise HandshakeError(f"{title} occurs {len(fields[name])} times (RFC 9110 §5.3)")
-    return fields
+    for line in lines[1:-2]:
+        name, colon, value = line.partition(":")
+        key = _USUAL.get(name) if colon else None
+        if key is None:
+            key = _checked_name(line, name, colon).lower()
+        if key in fields:
+            fields[key].append(value.strip(" \t"))
+        else:
+            fields[key] = [value.strip(" \t")]
+    return lines[0], fields, count
 
 
-def _is_version(text: bytes) -> bool:
+def _bad_character(head: bytes) -> HandshakeError:
+    number, bad = next(
+        (n, bad) for n, line in enumerate(head.split(b"\r\n"), 1) if (bad := line.translate(None, _TEXT))
+    )
+    what = {0x0D: "a CR without LF", 0x0A: "an LF without CR"}.get(
+        bad[0], f"control character 0x{bad[0]:02X}"
+    )
+    return HandshakeError(f"{what} in line {number} of the head (RFC 9112 §2.2)")
+
+
+def _checked_name(line: str, name: str, colon: str) -> str:
+    """Return the name of the field in ``line``, which is what stands before its first ``colon``, if any."""
+    if line[0] in " \t":
+        raise HandshakeError(f"folded line {shown(line)} in the head (RFC 9112 §5.2)")
+    if not colon:
+        raise HandshakeError(f"line {shown(line)} in the head has no colon (RFC 9112 §5)")
+    if not name or not TOKEN_CHARS.issuperset(name):
+        if TOKEN_CHARS.issuperset(name.rstrip(" \t")) and name.strip(" \t"):
+            raise HandshakeError(f"whitespace between {shown(name)} and its colon (RFC 9112 §5.1)")
+        raise HandshakeError(f"{shown(name)} is not the name of a header field (RFC 9110 §5.1)")
+    return name
+
+
+def _check_once(fields: dict[str, list[str]], count: int, once: tuple[str, ...]) -> None:
+    """Refuse the ``count`` fields of a head that has one of ``once`` twice."""
+    if len(fields) == count:
+        return
+    for name in once:
+        if len(fields.get(name, ())) > 1:
+            title = name.title().replace("Websocket", "WebSocket")
+            raise HandshakeError(f"{title} occurs {len(fields[name])} times (RFC 9110 §5.3)")
+
+
+def _is_version(text: str) -> bool:
     return (
         len(text) == 8
-        and text.startswith(b"HTTP/")
+        and text.startswith("HTTP/")
         and text[5] in _DIGITS
-        and text[6:7] == b"."
+        and text[6] == "."
         and text[7] in _DIGITS
     )
 
@@ -266,7 +302,9 @@ def headers_of(head: bytes) -> Headers:
     return Headers.from_lines(head[head.index(b"\r\n") + 2 : -4])
 
 
-def parse_request(head: bytes, max_count: int, old: bool = False) -> RequestHead:
+def parse_request(
+    head: bytes, max_count: int, old: bool = False
+) -> tuple[str, str, str, dict[str, list[str]]]:
     """Parse the head of a request, with the empty line at its end.
 
     Args:
@@ -274,39 +312,49 @@ def parse_request(head: bytes, max_count: int, old: bool = False) -> RequestHead
         max_count: how many fields it may have.
         old: whether HTTP/1.0 is as good as 1.1. It needs no Host field.
 
+    Returns:
+        Method, target, version such as ``"1.1"``; and the fields: all values under each name, in small
+        letters. They are not checked for what WebSocket asks of them.
+
     Raises:
         HandshakeError: it is malformed (400), has more than ``max_count`` fields (431), a version that
             has no Upgrade field (400) or another syntax (505), or announces a body (400).
 
     """
-    lines = _lines_of(head, max_count)
-    parts = lines[0].split(b" ")
-    if len(parts) != 3 or parts[0].translate(None, _TOKEN) or not all(parts):
-        raise HandshakeError(f"{_shown(lines[0])} is not a request line (RFC 9112 §3)")
-    if parts[1].translate(None, _VISIBLE):
-        raise HandshakeError(f"{_shown(parts[1])} is not a request target (RFC 9112 §3.2)")
-    if not _is_version(parts[2]):
-        raise HandshakeError(f"{_shown(parts[2])} is not an HTTP version (RFC 9112 §2.3)")
-    # 505 speaks of the major version only (RFC 9110 §15.6.6). HTTP/1.0 is understood, but its Upgrade
-    # field does not count (RFC 9110 §7.8), so this is a request that should not have been made: 400.
-    if parts[2][5:6] != b"1":
-        raise HandshakeError(f"HTTP version {parts[2][5:].decode()}, not 1.1 (RFC 6455 §4.2.1)", 505)
-    old = old and parts[2] == b"HTTP/1.0"
-    if parts[2] == b"HTTP/1.0" and not old:
-        raise HandshakeError("HTTP version 1.0, not 1.1 or higher (RFC 6455 §4.2.1)")
-    fields = _fields_of(lines, _ONCE_IN_REQUEST)
-    if "host" not in fields and not old:
+    line, fields, count = _take_apart(head, max_count)
+    parts = line.split(" ")
+    if len(parts) != 3 or not TOKEN_CHARS.issuperset(parts[0]) or not all(parts):
+        raise HandshakeError(f"{shown(line)} is not a request line (RFC 9112 §3)")
+    method, target, version = parts
+    if not (target.isascii() and target.isprintable()):
+        raise HandshakeError(f"{shown(target)} is not a request target (RFC 9112 §3.2)")
+    if version != "HTTP/1.1":
+        _check_version(version, old)
+    _check_once(fields, count, _ONCE_IN_REQUEST)
+    if "host" not in fields and version != "HTTP/1.0":
         raise HandshakeError("no Host field (RFC 6455 §4.2.1)")
     # What followed the head would be the body for one reader and frames for another.
     if "transfer-encoding" in fields:
         raise HandshakeError("a request with Transfer-Encoding: it must have no body (RFC 9110 §9.3.1)")
-    length = fields.get("content-length", ["0"])[0]
-    if not length or length.strip("0"):
-        raise HandshakeError(
-            f"a request with Content-Length {shown(length)}: it must have no body (RFC 9110 §9.3.1)"
-        )
-    method, target, version = [part.decode("ascii") for part in parts]
-    return RequestHead(method, target, version[5:], headers_of(head), fields)
+    if "content-length" in fields:
+        length = fields["content-length"][0]
+        if not length or length.strip("0"):
+            raise HandshakeError(
+                f"a request with Content-Length {shown(length)}: it must have no body (RFC 9110 §9.3.1)"
+            )
+    return method, target, version[5:], fields
+
+
+def _check_version(version: str, old: bool) -> None:
+    """Refuse a version of a request, unless it is HTTP/1.1 or a later 1.x, or 1.0 and ``old`` is true."""
+    if not _is_version(version):
+        raise HandshakeError(f"{shown(version)} is not an HTTP version (RFC 9112 §2.3)")
+    # 505 speaks of the major version only (RFC 9110 §15.6.6). HTTP/1.0 is understood, but its Upgrade
+    # field does not count (RFC 9110 §7.8), so this is a request that should not have been made: 400.
+    if version[5] != "1":
+        raise HandshakeError(f"HTTP version {version[5:]}, not 1.1 (RFC 6455 §4.2.1)", 505)
+    if version == "HTTP/1.0" and not old:
+        raise HandshakeError("HTTP version 1.0, not 1.1 or higher (RFC 6455 §4.2.1)")
 
 
 class Body:
@@ -384,18 +432,18 @@ class ResponseReader:
             HandshakeError: it is malformed, or has more than ``max_count`` fields.
 
         """
-        lines = _lines_of(head, max_count)
-        version, _, rest = lines[0].partition(b" ")
+        line, fields, count = _take_apart(head, max_count)
+        version, _, rest = line.partition(" ")
         status = rest[:3]
         if (
             not _is_version(version)
             or len(status) != 3
-            or status.translate(None, _DIGITS)
-            or status < b"100"
-            or rest[3:4] not in (b"", b" ")
+            or not _DIGITS.issuperset(status)
+            or status < "100"
+            or rest[3:4] not in ("", " ")
         ):
-            raise HandshakeError(f"{_shown(lines[0])} is not a status line (RFC 9112 §4)")
-        _fields_of(lines, _ONCE_IN_RESPONSE)
+            raise HandshakeError(f"{shown(line)} is not a status line (RFC 9112 §4)")
+        _check_once(fields, count, _ONCE_IN_RESPONSE)
         import h11
 
         self._connection.receive_data(head)

@@ -7,7 +7,6 @@ from urllib.parse import unquote_to_bytes
 
 __all__ = ["WebSocketURI", "check_authority", "parse_uri"]
 
-_DIGITS = frozenset("0123456789")
 _HEX = frozenset("0123456789abcdefABCDEF")
 #: unreserved and sub-delims of RFC 3986: what a registered name is made of, apart from escapes.
 _NAME = frozenset("-._~!$&'()*+,;=0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
@@ -182,9 +181,10 @@ def _split_port(location: str) -> tuple[str, str]:
 
 def _port(port: str) -> int:
     # Five digits at most, for int() takes long over many, and only ASCII ones.
-    if len(port) > 5 or not _DIGITS.issuperset(port) or not 1 <= int(port) <= 65535:
+    number = int(port) if len(port) <= 5 and port.isascii() and port.isdecimal() else 0
+    if not 1 <= number <= 65535:
         raise ValueError(f"port must be between 1 and 65535, not {port[:64]!r} (RFC 3986 §3.2.3)")
-    return int(port)
+    return number
 
 
 def _address(literal: str) -> str:
