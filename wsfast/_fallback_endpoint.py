@@ -184,11 +184,6 @@ class Endpoint:
         def _drain(self) -> Any: ...
         def _write_long(self, out: list[bytes]) -> None: ...
 
-    def __init__(self) -> None:
-        self.transport = None
-        self._fragments = None
-        self._receiving = self._ended = False
-
     def _begin(
         self,
         ws: Connection,
@@ -211,6 +206,9 @@ class Endpoint:
             on_message: is called with each message instead of keeping it.
 
         """
+        self.transport = None
+        self._fragments = None
+        self._receiving = self._ended = False
         self._ws = ws
         self.loop = loop
         self._current_task = current_task

@@ -133,7 +133,7 @@ def test_pages(later: bool) -> None:
         async with serving(process_request=decide_later if later else decide) as (uri, _):
             answer = (
                 b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n"
-                b"Content-Type: text/html; charset=utf-8\r\n\r\n"
+                b"Server: wsfast\r\nContent-Type: text/html; charset=utf-8\r\n\r\n"
             )
             assert await get(uri, b"GET /page") == answer + page
             assert await get(uri, b"HEAD /page") == answer

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from types import TracebackType
@@ -16,15 +15,16 @@ from ..errors import HandshakeError
 from ..events import Rejected
 from ..uri import parse_uri
 from . import _proxy
+from ._alarms import Alarms
 from ._connection import Connection
 from ._errors import InvalidStatus
 from ._server import deflate_of, pairs
+from ._settings import Settings
 from ._transports import maker
 
 if TYPE_CHECKING:
     from ..headers import HeadersLike
-
-    Logger = logging.Logger | logging.LoggerAdapter[Any]
+    from ._settings import Logger
 
 __all__ = ["ClientConnection", "backoff", "connect", "process_exception"]
 
@@ -40,8 +40,8 @@ class ClientConnection(Connection):
 
     __slots__ = ("_handshake",)
 
-    def __init__(self, ws: SansIO, **options: Any) -> None:
-        super().__init__(ws, **options)
+    def __init__(self, ws: SansIO, settings: Settings, alarms: Alarms) -> None:
+        super().__init__(ws, settings, alarms)
         #: What ends the opening handshake: the response, or why there is none.
         self._handshake: asyncio.Future[None] = self.loop.create_future()
         # connect() may have been cancelled: then nobody asks.
@@ -183,21 +183,20 @@ class connect:
             "compression": deflate_of(compression),
             "max_size": max_size,
         }
-        self._endpoint = {
-            "on_message": on_message,
-            "on_close": on_close,
-            "ping_interval": ping_interval,
-            "ping_timeout": ping_timeout,
-            "close_timeout": close_timeout,
-            "max_queue": max_queue,
-            "write_limit": write_limit,
-            "logger": logger,
-        }
+        self._settings = Settings.of(
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
+            close_timeout=close_timeout,
+            max_queue=max_queue,
+            write_limit=write_limit,
+            on_message=on_message,
+            on_close=on_close,
+            logger=logger,
+        )
         self._proxy = proxy
         self._process_exception = process_exception
         self._open_timeout = open_timeout
         self._delays = reconnect_delays
-        self._logger = logger or logging.getLogger("wsfast.asyncio")
         self._class = create_connection or ClientConnection
         self._unix = unix
         self._options = options
@@ -246,7 +245,7 @@ class connect:
         options = dict(self._options)
 
         def make() -> ClientConnection:
-            return self._class(self._make_sans_io(uri, headers), loop=loop, **self._endpoint)
+            return self._class(self._make_sans_io(uri, headers), self._settings, Alarms.of(loop))
 
         if parts.secure:
             options.setdefault("ssl", True)
@@ -297,7 +296,7 @@ class connect:
                     raise fatal from exc
                 delays = delays or iter(self._delays())
                 delay = next(delays)
-                self._logger.info("connecting again in %.1f seconds: %s", delay, exc)
+                self._settings.logger.info("connecting again in %.1f seconds: %s", delay, exc)
                 await asyncio.sleep(delay)
                 continue
             delays = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 import time
 import uuid
@@ -18,11 +17,13 @@ from ..errors import InvalidState
 from ..events import Close, Ping, Pong, Rejected, Request, Response
 from ..prepared import PreparedMessage
 from . import _errors
-from ._alarms import Alarms
 from ._errors import ConcurrencyError, ConnectionClosed, ConnectionClosedOK
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
+
+    from ._alarms import Alarms
+    from ._settings import Settings
 
     Message = str | Buffer
 
@@ -59,7 +60,6 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
         "__dict__",
         "__weakref__",
         "_alarms",
-        "_close_timeout",
         "_closing",
         "_drained",
         "_due",
@@ -68,12 +68,9 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
         "_keepalive",
         "_kept_alive",
         "_lost",
-        "_ping_interval",
-        "_ping_timeout",
         "_pings",
         "_received_first",
-        "_when_closed",
-        "_write_limit",
+        "_settings",
         "latency",
         "logger",
     )
@@ -81,42 +78,30 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
     transport: asyncio.Transport
     latency: float
 
-    def __init__(
-        self,
-        ws: SansIO,
-        *,
-        loop: asyncio.AbstractEventLoop | None = None,
-        ping_interval: float | None = 20,
-        ping_timeout: float | None = 20,
-        close_timeout: float | None = 10,
-        max_queue: int | tuple[int | None, int | None] | None = 16,
-        write_limit: int | tuple[int, int | None] = 32768,
-        on_message: Callable[[Any, Any], object] | None = None,
-        on_close: Callable[[Any], object] | None = None,
-        logger: logging.Logger | logging.LoggerAdapter[Any] | None = None,
-    ) -> None:
-        loop = loop or asyncio.get_running_loop()
-        super().__init__()
-        high, low = _watermarks(max_queue)
-        self._alarms = Alarms.of(loop)
-        self._begin(ws, loop, _current_task, self._alarms.resumed, high, low, on_message)
-        self.logger = logger or logging.getLogger("wsfast.asyncio")
+    def __init__(self, ws: SansIO, settings: Settings, alarms: Alarms) -> None:
+        self._settings = settings
+        self._alarms = alarms
+        self._begin(
+            ws,
+            alarms.loop,
+            _current_task,
+            alarms.resumed,
+            settings.high,
+            settings.low,
+            settings.on_message,
+        )
+        self.logger = settings.logger
         self.latency = 0.0
         self._id: uuid.UUID | None = None
-        self._write_limit = write_limit
         self._drained: asyncio.Future[None] | None = None
         self._pings: dict[bytes, tuple[asyncio.Future[float], float]] | None = None
-        self._ping_interval = ping_interval
-        self._ping_timeout = ping_timeout
         # The payload of the ping that keeps the connection alive, and when it was sent.
         self._keepalive: bytes | None = None
         self._kept_alive = 0.0
-        self._close_timeout = close_timeout
         self._due: asyncio.TimerHandle | int | None = None
         self._closing = False
         # Until this end begins to close.
         self._received_first = True
-        self._when_closed = on_close
         # Whether the transport is gone, and who waits for it.
         self._gone = False
         self._lost: asyncio.Future[None] | None = None
@@ -373,14 +358,15 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
                 waiter.set_result(now - sent)
         if self._keepalive is not None and self._kept_alive <= at:
             self._keepalive = None
-            if self._ping_timeout is not None and not self._closing:
+            if self._settings.ping_timeout is not None and not self._closing:
                 self._wait_to_ping()
 
     def _wait_to_ping(self) -> None:
-        if self._ping_interval is None:
+        interval = self._settings.ping_interval
+        if interval is None:
             self._alarms.clear(self)
         else:
-            self._alarms.set(self, self._ping_interval, Connection._keep_alive)
+            self._alarms.set(self, interval, Connection._keep_alive)
 
     def _keep_alive(self) -> None:
         """Ping the peer, and give it time to answer."""
@@ -392,10 +378,11 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
         self._keepalive = payload
         self._kept_alive = time.perf_counter()
         self._put_now(frame)
-        if self._ping_timeout is None:
+        timeout = self._settings.ping_timeout
+        if timeout is None:
             self._wait_to_ping()
         else:
-            self._alarms.set(self, self._ping_timeout, Connection._give_up)
+            self._alarms.set(self, timeout, Connection._give_up)
 
     def _give_up(self) -> None:
         self._fail(1011, "keepalive ping timeout")
@@ -419,7 +406,7 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
         """
         while self._fragments is not None and self._ws.state is State.OPEN:
             try:
-                await asyncio.wait_for(asyncio.shield(self._fragments), self._close_timeout)
+                await asyncio.wait_for(asyncio.shield(self._fragments), self._settings.close_timeout)
             except asyncio.TimeoutError:
                 self._fail(1011, "close during fragmented message")
         self._close(code, reason)
@@ -462,11 +449,12 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
             return
         if self._ws.should_close:
             self.transport.close()
-        if self._close_timeout is None:
+        timeout = self._settings.close_timeout
+        if timeout is None:
             self._alarms.clear(self)
         elif not self._closing:
             self._closing = True
-            self._alarms.set(self, self._close_timeout, Connection._end_now)
+            self._alarms.set(self, timeout, Connection._end_now)
 
     def _end_now(self) -> None:
         self.transport.abort()
@@ -483,9 +471,7 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        limits = self._write_limit
-        high, low = limits if isinstance(limits, tuple) else (limits, None)
-        self.transport.set_write_buffer_limits(high, low)
+        self.transport.set_write_buffer_limits(self._settings.write_high, self._settings.write_low)
 
     def _told(self, callback: Callable[[Any], object]) -> bool:
         """Call a callback with this connection; whether it went well."""
@@ -545,8 +531,8 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
                 waiter.set_exception(self._closed())
                 waiter.exception()  # nobody needs to ask
         self._deliver([event for event in events if not isinstance(event, Close)])
-        if self._when_closed is not None and self._ws.response is not None:
-            self._told(self._when_closed)
+        if self._settings.on_close is not None and self._ws.response is not None:
+            self._told(self._settings.on_close)
 
     def pause_writing(self) -> None:
         self._writable = False
@@ -556,18 +542,6 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
         if self._drained is not None:
             self._drained.set_result(None)
             self._drained = None
-
-
-def _watermarks(max_queue: int | tuple[int | None, int | None] | None) -> tuple[int, int]:
-    """Return how many messages stop reading, and down to how few it stays so."""
-    high, low = max_queue if isinstance(max_queue, tuple) else (max_queue, None)
-    if high is None:
-        return sys.maxsize, 0
-    if low is None:
-        low = high // 4
-    if not 0 <= low <= high:
-        raise ValueError(f"max_queue must be at least 0, and not below its second number, not {max_queue!r}")
-    return high, low
 
 
 def _is_bytes_like(value: Any) -> bool:

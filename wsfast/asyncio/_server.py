@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import http
 import inspect
-import logging
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
 from re import Pattern
 from types import TracebackType
@@ -15,19 +14,20 @@ from ..connection import Connection as SansIO
 from ..connection import State
 from ..deflate import Deflate
 from ..events import Rejected, Request
-from ..headers import Headers
+from ._alarms import Alarms
 from ._connection import Connection
 from ._errors import ConnectionClosed
+from ._settings import Settings
 from ._transports import maker
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ..headers import HeadersLike
+    from ._settings import Logger
 
     Handler = Callable[["ServerConnection"], Awaitable[object]]
     OnMessage = Callable[["ServerConnection", str | bytes], object]
-    Logger = logging.Logger | logging.LoggerAdapter[Any]
 
 __all__ = ["Answer", "Server", "ServerConnection", "serve"]
 
@@ -50,15 +50,14 @@ class ServerConnection(Connection):
 
     """
 
-    __slots__ = ("_deciding", "_options", "server")
+    __slots__ = ("_deciding", "server")
 
     request: Request
 
-    def __init__(self, ws: SansIO, server: Server, **options: Any) -> None:
-        super().__init__(ws, **options)
+    def __init__(self, ws: SansIO, server: Server, settings: Settings, alarms: Alarms) -> None:
+        super().__init__(ws, settings, alarms)
         self.server = server
         self._deciding: asyncio.Task[None] | None = None
-        self._options = server._options
 
     def respond(self, status: int, body: str | bytes = "", headers: HeadersLike = ()) -> Answer:
         """Make a response for ``process_request`` to return.
@@ -75,7 +74,7 @@ class ServerConnection(Connection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self.server._others.add(self)
-        timeout = self._options.open_timeout
+        timeout = self.server._options.open_timeout
         if timeout is not None:
             self._alarms.set(self, timeout, ServerConnection._too_slow)
 
@@ -91,10 +90,11 @@ class ServerConnection(Connection):
                 self.logger.info("opening handshake failed: %s", event.error)
             self._end_handshake()
             return
+        options = self.server._options
         if self.server._closing:
             self._reject(503, (), "the server is shutting down\n")
-        elif self._options.process_request is None and self._options.select_subprotocol is None:
-            self._accept(self._options.headers)
+        elif options.process_request is None and options.select_subprotocol is None:
+            self._accept()
         else:
             self._deciding = self._start(self._decide(event), self.server._tasks.discard)
 
@@ -109,7 +109,7 @@ class ServerConnection(Connection):
 
     async def _decide(self, request: Request) -> None:
         """Ask the application what to do with a request."""
-        options = self._options
+        options = self.server._options
         try:
             answer = None
             if options.process_request is not None:
@@ -124,10 +124,10 @@ class ServerConnection(Connection):
             if request.error is not None:
                 self._reject(request.error.status, (), f"{request.error}\n")
             elif options.select_subprotocol is None:
-                self._accept(options.headers)
+                self._accept()
             else:
                 chosen = options.select_subprotocol(self, request.subprotocols)
-                self._accept(options.headers, subprotocol=chosen)
+                self._accept(subprotocol=chosen)
         except Exception:
             self.logger.exception("opening handshake failed")
             if self._ws.state is State.CONNECTING and not self._gone:
@@ -135,16 +135,17 @@ class ServerConnection(Connection):
         finally:
             self._deciding = None
 
-    def _accept(self, headers: HeadersLike, **chosen: Any) -> None:
-        self._put(self._ws.accept(headers=headers, **chosen))
+    def _accept(self, **chosen: Any) -> None:
+        self._put(self._ws.accept(**chosen))
         self.server._others.discard(self)
         self.server._open.add(self)
         self._opened()
-        if self._options.on_connect is not None and not self._told(self._options.on_connect):
+        options = self.server._options
+        if options.on_connect is not None and not self._told(options.on_connect):
             self._fail(1011, "internal error")
             return
-        if self._options.handler is not None:
-            self._handle(self._options.handler)
+        if options.handler is not None:
+            self._handle(options.handler)
         # What came behind the request.
         events = self._ws.receive_data(b"")
         if events:
@@ -219,7 +220,6 @@ class _Options(NamedTuple):
     on_connect: Callable[[ServerConnection], object] | None
     process_request: Callable[[ServerConnection, Request], Any] | None
     select_subprotocol: Callable[[ServerConnection, Sequence[str]], str | None] | None
-    headers: HeadersLike
     open_timeout: float | None
 
 
@@ -397,34 +397,27 @@ class serve:
         headers = [*pairs(additional_headers)]
         if server_header is not None:
             headers.append(("Server", server_header))
-        self._common = _Options(
-            # The fields are checked once, not for each connection.
-            handler,
-            on_connect,
-            process_request,
-            select_subprotocol,
-            Headers(headers),
-            open_timeout,
-        )
+        self._common = _Options(handler, on_connect, process_request, select_subprotocol, open_timeout)
         # What is wrong with the arguments is said at once, not to the first client.
         self._template = SansIO(
             "server",
             subprotocols=() if subprotocols is None else subprotocols,
+            headers=headers,
             origins=origins,
             compression=deflate_of(compression),
             max_size=max_size,
             plain_http=process_request is not None,
         )
-        self._endpoint = {
-            "ping_interval": ping_interval,
-            "ping_timeout": ping_timeout,
-            "close_timeout": close_timeout,
-            "max_queue": max_queue,
-            "write_limit": write_limit,
-            "on_message": on_message,
-            "on_close": on_close,
-            "logger": logger or logging.getLogger("wsfast.asyncio"),
-        }
+        self._settings = Settings.of(
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
+            close_timeout=close_timeout,
+            max_queue=max_queue,
+            write_limit=write_limit,
+            on_message=on_message,
+            on_close=on_close,
+            logger=logger,
+        )
         self._class = create_connection or ServerConnection
         self._unix = unix
         self._host, self._port = host, port
@@ -436,12 +429,12 @@ class serve:
 
     async def _start(self) -> Server:
         loop = asyncio.get_running_loop()
-        options = {**self._endpoint, "loop": loop}
-
+        alarms = Alarms.of(loop)
         server = Server(self._common)
+        kind, another, settings = self._class, self._template._another, self._settings
 
         def make() -> ServerConnection:
-            return self._class(self._template._another(), server, **options)
+            return kind(another(), server, settings, alarms)
 
         if self._unix:
             listening = await maker(loop, "create_unix_server")(make, **self._listening)
