@@ -213,6 +213,8 @@ OP bool stride_is_broken(const uint8_t *p) {
  *     80-BF  1     0        0      v ^ (v - 40): a continuation. It stands
  *     C0-C1  1     1        0      behind each (v - 42), and nowhere else
  *     C2-DF  1     1        1      (v - 40) ^ (v - 42): always overlong
+ *
+ * The byte before p was judged by others, who say what is wrong with C0 and C1 at the byte behind.
  */
 OP bool stride_below_e0_is_broken(const uint8_t *p) {
     const V(t) x40 = V(splat)(0x40);
@@ -225,7 +227,7 @@ OP bool stride_below_e0_is_broken(const uint8_t *p) {
         errors = V(or)(errors, V(xor)(V(xor)(v, lead), wanted));
         errors = V(or)(errors, V(xor)(lead, V(subs)(v, x42)));
     }
-    return !V(is_ascii)(errors);
+    return !V(is_ascii)(errors) || (p[-1] & 0xFE) == 0xC0;
 }
 
 /* A right text is the common case: several blocks are judged before any error is looked at. */

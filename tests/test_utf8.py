@@ -85,6 +85,19 @@ def test_inside_blocks(impl: Implementation) -> None:
             check(impl, "天".encode() * before + piece)
 
 
+@pytest.mark.parametrize("text", ["ae" * 400, "a\xe9b" * 200, "\xe9" * 400, "a\u20ac" * 200])
+def test_a_wrong_byte_around_the_end_of_a_block(impl: Implementation, text: str) -> None:
+    """Long texts are judged several blocks at a time, in another way for each script."""
+    data = text.encode()
+    for end in range(64, len(data), 64):
+        for at in range(end - 3, min(end + 3, len(data) - 1)):
+            for wrong in (0x80, 0xBF, 0xC0, 0xC1, 0xC2, 0xE0, 0xED, 0xF4, 0xF5, 0xFF):
+                for behind in (data[at + 1], 0x2E, 0x80):
+                    bad = data[:at] + bytes([wrong, behind]) + data[at + 2 :]
+                    valid = bad.decode(errors="replace").count("\ufffd") == 0
+                    assert impl.is_utf8(bad) is valid, (at, wrong, behind)
+
+
 @pytest.mark.parametrize("script", TEXTS)
 def test_texts_of_every_length(impl: Implementation, script: str) -> None:
     text = TEXTS[script] * (300 // len(TEXTS[script]) + 2)

@@ -103,11 +103,32 @@ static void test_big(const wsf_kernels *k) {
     free(src);
 }
 
+/* Every byte around the ends of blocks and strides, in texts that are long enough for both. */
+static void test_every_byte(const wsf_kernels *k) {
+    enum { BLOCK = 64, LENGTH = 64 + 2 * 256 + 20 };
+    uint8_t text[LENGTH], src[LENGTH];
+    for (int kind = 0; kind < TEXT_KINDS; kind++) {
+        make_text(text, LENGTH, kind);
+        for (size_t at = BLOCK - 3; at < LENGTH; at += at % BLOCK == 2 ? BLOCK - 5 : 1) {
+            for (unsigned byte = 0; byte < 256; byte++) {
+                memcpy(src, text, LENGTH);
+                src[at] = (uint8_t)byte;
+                check_scan(k, src, LENGTH, "any byte at the end of a block");
+                if (at + 1 < LENGTH) {
+                    src[at + 1] = '.';
+                    check_scan(k, src, LENGTH, "any byte before an ASCII one");
+                }
+            }
+        }
+    }
+}
+
 void test_scan(const wsf_kernels *k) {
     wsf_text text = {0, 0};
     CHECK(k->utf8_scan(NULL, 0, &text) == 0 && text.chars == 0, "%s utf8_scan: nothing", k->name);
     test_texts(k);
     test_corruption(k);
+    test_every_byte(k);
     test_big(k);
 }
 
