@@ -18,6 +18,8 @@ class Someone:
     def __init__(self, rung: list[Any]) -> None:
         self.rung = rung
         self._due: Any = None
+        self._action: Any = None
+        self._noted: int | None = None
         self.alarms: Any = None
         self.victim: Any = None
 
@@ -136,6 +138,65 @@ def test_one_that_sets_a_later_one() -> None:
         assert rung == [first, second]
         assert first._due is not None
         alarms.clear(many[0])
+        assert is_idle(alarms)
+
+    run(main())
+
+
+@pytest.mark.usefixtures("near")
+def test_put_off_and_brought_forward() -> None:
+    """One that is put off is looked at all the same when it was due; one that is nearer now, in time."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        alarms = Alarms(loop)
+        rung: list[Any] = []
+        connections: list[Any] = [Someone(rung) for _ in range(3)]
+        put_off, brought_forward, never = connections
+        start = loop.time()
+        for each in connections:
+            alarms.set(each, 0.05, Someone.ring)
+        noted = put_off._noted
+        alarms.set(put_off, 0.3, Someone.ring)
+        assert put_off._noted == noted < put_off._due
+        alarms.set(brought_forward, 60, Someone.ring)
+        alarms.set(brought_forward, 0.02, Someone.ring)
+        assert brought_forward._noted == brought_forward._due < noted
+        alarms.set(never, float("inf"), Someone.ring)
+        while brought_forward not in rung:
+            await asyncio.sleep(0.005)
+        assert loop.time() - start < 0.25
+        while put_off not in rung:
+            await asyncio.sleep(0.005)
+        assert loop.time() - start >= 0.3
+        assert rung == [brought_forward, put_off]
+        assert never._noted is never._due is None
+        assert is_idle(alarms)
+
+    run(main())
+
+
+@pytest.mark.usefixtures("near")
+def test_one_that_is_set_again_by_another() -> None:
+    """It is due then, although its former step is being looked at."""
+
+    async def main() -> None:
+        alarms = Alarms(asyncio.get_running_loop())
+        rung: list[Any] = []
+        first, second = connections = [Someone(rung), Someone(rung)]
+        many: list[Any] = [*connections]
+
+        def set_second_again(each: Someone) -> None:
+            rung.append(each)
+            alarms.set(many[1], 0.1, Someone.ring)
+
+        alarms.set(many[0], 0.03, set_second_again)
+        alarms.set(many[1], 0.03, Someone.fail)
+        start = alarms.loop.time()
+        while second not in rung:
+            await asyncio.sleep(0.005)
+        assert rung == [first, second]
+        assert alarms.loop.time() - start >= 0.09
         assert is_idle(alarms)
 
     run(main())

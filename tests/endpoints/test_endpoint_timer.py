@@ -239,7 +239,7 @@ def test_a_deadline_that_could_not_be_set_hides_no_other(
     monkeypatch: pytest.MonkeyPatch, delay: float
 ) -> None:
     class Someone:
-        _due = None
+        _due = _noted = None
 
     async def main() -> None:
         alarms = Alarms(asyncio.get_running_loop())
@@ -269,7 +269,7 @@ def test_a_closed_loop_leaves_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> 
         kernels(alarms.loop, list)
 
         class Someone:
-            _due = None
+            _due = _noted = None
 
         alarms.set(Someone(), 600, list)  # type: ignore[arg-type]
         timer: Any = alarms.timer

@@ -33,8 +33,8 @@ class Alarms:
         # What the tasks are resumed with that wait for a message.
         self.resumed: asyncio.Future[None] = loop.create_future()
         self.resumed.set_result(None)
-        # The far ones, by the step at which they are due.
-        self.due: dict[int, dict[Connection, Action]] = {}
+        # Who is to be looked at, by the step: when the far deadline is due, or before.
+        self.due: dict[int, dict[Connection, None]] = {}
         # Rings at a step, or at none.
         self.timer = make_timer(loop, self._ring)
         self.timer_step: int | None = None
@@ -53,40 +53,55 @@ class Alarms:
         """Have ``action`` called with the connection after a while, instead of what was set before.
 
         Args:
-            connection: keeps what was set as its ``_due``: a timer of its own, a step, or ``None``.
+            connection: keeps what was set, as its ``_due``: a timer of its own, a step, or ``None``; and as
+                its ``_action``. At the step that is its ``_noted`` it is looked at. Most deadlines are put
+                off again and again, and never met: then that step stays.
             delay: seconds; infinity is never.
             action: a plain function.
 
         """
-        if connection._due is not None:
-            self.clear(connection)
+        due = connection._due
+        if due is not None and type(due) is not int:
+            due.cancel()  # type: ignore[union-attr]  # a timer
+        connection._due = None
         if delay == math.inf:
             return
         if delay < _NEAR:
             connection._due = self.loop.call_later(delay, self._ring_one, connection, action)
             return
         step = connection._due = math.ceil((self.loop.time() + delay) / _STEP)
-        waiting = self.due.get(step)
-        if waiting is None:
-            self._wait_for(step)
-            waiting = self.due[step] = {}
-        waiting[connection] = action
+        connection._action = action
+        if connection._noted is None or step < connection._noted:
+            self._note(connection, step)
 
     def clear(self, connection: Connection) -> None:
         """Forget what was set."""
         due, connection._due = connection._due, None
-        if isinstance(due, int):
-            waiting = self.due.get(due)
-            if waiting is not None:
-                waiting.pop(connection, None)
-                if not waiting:
-                    del self.due[due]
-            if not self.due and self.timer_step is not None:
-                # After the last connection nothing is due in the loop.
-                self.timer_step = None
-                self.timer.stop()
-        elif due is not None:
-            due.cancel()
+        if due is not None and type(due) is not int:
+            due.cancel()  # type: ignore[union-attr]  # a timer
+        if connection._noted is not None:
+            self._forget(connection, connection._noted)
+        if not self.due and self.timer_step is not None:
+            # After the last connection nothing is due in the loop.
+            self.timer_step = None
+            self.timer.stop()
+
+    def _note(self, connection: Connection, step: int) -> None:
+        """Look at a connection at a step."""
+        if connection._noted is not None:
+            self._forget(connection, connection._noted)
+        waiting = self.due.get(step)
+        if waiting is None:
+            self._wait_for(step)
+            waiting = self.due[step] = {}
+        waiting[connection] = None
+        connection._noted = step
+
+    def _forget(self, connection: Connection, step: int) -> None:
+        connection._noted = None
+        del self.due[step][connection]
+        if not self.due[step]:
+            del self.due[step]
 
     def _ring_one(self, connection: Connection, action: Action) -> None:
         connection._due = None
@@ -102,16 +117,25 @@ class Alarms:
         """Call what is due."""
         self.timer_step = None
         now = self.loop.time() / _STEP + 0.01  # the loop may be early by the resolution of its clock
+        looked_at: list[Connection] = []
         for step in sorted(step for step in self.due if step <= now):
-            for connection, action in self.due.pop(step).items():
-                if connection._due != step:
-                    continue  # another one's action has cleared it
-                connection._due = None
-                try:
-                    action(connection)
-                except Exception as exc:
-                    context = {"message": f"{action.__qualname__} failed", "exception": exc}
-                    self.loop.call_exception_handler({**context, "protocol": connection})
+            looked_at += self.due.pop(step)
+        for connection in looked_at:
+            connection._noted = None
+        for connection in looked_at:
+            due = connection._due
+            if type(due) is not int or connection._noted is not None:
+                continue  # another one's action has cleared it, or set it again
+            if due > now:
+                self._note(connection, due)
+                continue
+            connection._due = None
+            action = connection._action
+            try:
+                action(connection)
+            except Exception as exc:
+                context = {"message": f"{action.__qualname__} failed", "exception": exc}
+                self.loop.call_exception_handler({**context, "protocol": connection})
         if self.due:
             # An action may have set the timer already, to what is due later.
             self._wait_for(min(self.due))

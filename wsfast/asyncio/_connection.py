@@ -17,7 +17,7 @@ from ..errors import InvalidState
 from ..events import Close, Ping, Pong, Rejected, Request, Response
 from ..prepared import PreparedMessage
 from . import _errors
-from ._errors import ConcurrencyError, ConnectionClosed, ConnectionClosedOK
+from ._errors import ConcurrencyError, ConnectionClosed
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -59,6 +59,7 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
     __slots__ = (
         "__dict__",
         "__weakref__",
+        "_action",
         "_alarms",
         "_closing",
         "_drained",
@@ -68,6 +69,7 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
         "_keepalive",
         "_kept_alive",
         "_lost",
+        "_noted",
         "_pings",
         "_received_first",
         "_settings",
@@ -77,6 +79,7 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
 
     transport: asyncio.Transport
     latency: float
+    _action: Callable[[Any], object]
 
     def __init__(self, ws: SansIO, settings: Settings, alarms: Alarms) -> None:
         self._settings = settings
@@ -99,6 +102,7 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
         self._keepalive: bytes | None = None
         self._kept_alive = 0.0
         self._due: asyncio.TimerHandle | int | None = None
+        self._noted: int | None = None
         self._closing = False
         # Until this end begins to close.
         self._received_first = True
@@ -164,8 +168,9 @@ class Connection(Endpoint, asyncio.BufferedProtocol):
 
     def _end(self, iterating: bool) -> Exception:
         """Make the exception for whoever wants a message when no more come."""
-        error = self._closed()
-        return StopAsyncIteration() if iterating and isinstance(error, ConnectionClosedOK) else error
+        if iterating and _errors.is_wanted(self._ws.close_received, self._ws.close_sent):
+            return StopAsyncIteration()
+        return self._closed()
 
     def _as_wanted(self, message: str | bytes, decode: bool) -> str | bytes:
         if decode:

@@ -18,8 +18,8 @@ __all__ = [
     "ProxyError",
 ]
 
-#: The codes of an end that somebody wanted (RFC 6455 §7.4.1).
-_WANTED = (1000, 1001)
+#: The codes of an end that somebody wanted (RFC 6455 §7.4.1); 1005 stands for none.
+_WANTED = (1000, 1001, 1005)
 
 
 class ConnectionClosed(WSFastError):
@@ -91,13 +91,13 @@ class ProxyError(WSFastError):
 
 def closed(received: Close | None, sent: Close | None, received_first: bool | None) -> ConnectionClosed:
     """Make the exception that tells how a connection ended."""
-    wanted = (
-        received is not None
-        and sent is not None
-        and received.code in (*_WANTED, 1005)
-        and sent.code in (*_WANTED, 1005)
-    )
-    return (ConnectionClosedOK if wanted else ConnectionClosedError)(received, sent, received_first)
+    kind = ConnectionClosedOK if is_wanted(received, sent) else ConnectionClosedError
+    return kind(received, sent, received_first)
+
+
+def is_wanted(received: Close | None, sent: Close | None) -> bool:
+    """Tell whether a connection ended as somebody wanted, by the close frames that there were."""
+    return received is not None and sent is not None and received.code in _WANTED and sent.code in _WANTED
 
 
 def _words(close: Close) -> str:

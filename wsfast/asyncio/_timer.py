@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from collections.abc import Callable
 
 from .._backend import new_timer, set_timer
 
 __all__ = ["Timer", "make_timer"]
+
+#: The kernel's timer may ring some time early, in seconds: the loop's clock is another one than its.
+_EARLY = 0.001
 
 
 class Timer:
@@ -49,13 +53,22 @@ class _WatchedTimer(Timer):
 
     descriptor = -1
     due = False
+    when = 0.0
+    #: When the kernel's rings: that need not be the time at which this is due, but before.
+    armed = math.inf
 
     def set(self, when: float) -> None:
         if self.descriptor < 0 and not self._watch():
             super().set(when)
             return
         self.due = True
-        set_timer(self.descriptor, when - self.loop.time())
+        self.when = when
+        if when < self.armed:
+            self._arm()
+
+    def _arm(self) -> None:
+        set_timer(self.descriptor, self.when - self.loop.time())
+        self.armed = self.when
 
     def _watch(self) -> bool:
         """Have the loop watch a descriptor; whether it does."""
@@ -81,7 +94,10 @@ class _WatchedTimer(Timer):
             os.read(self.descriptor, 8)
         except BlockingIOError:
             return  # it was set again in the same turn of the loop
-        if self.due:
+        self.armed = math.inf
+        if self.due and self.loop.time() < self.when - _EARLY:
+            self._arm()  # it has been put off
+        elif self.due:
             self.due = False
             self.ring()
         if not self.due:
@@ -90,6 +106,7 @@ class _WatchedTimer(Timer):
 
     def close(self) -> None:
         descriptor, self.descriptor = self.descriptor, -1
+        self.armed = math.inf
         if descriptor >= 0:
             os.close(descriptor)
 
