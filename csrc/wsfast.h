@@ -286,6 +286,23 @@ static inline size_t wsf_header_build(uint8_t *dst, uint8_t first, uint64_t leng
     return size;
 }
 
+/*
+ * The head of an HTTP/1.1 message. wsf_head_line() returns the size of the line that begins at src, with
+ * the CR LF at its end; 0 when none ends within n bytes, or it has a byte that no line has.
+ */
+size_t wsf_head_line(const uint8_t *src, size_t n);
+
+/* Where the parts of a field's line are; `value` has no white space around it. */
+typedef struct wsf_head_field_parts {
+    size_t name_size; /* the name is at the start */
+    size_t value;
+    size_t value_size;
+    size_t size; /* of the whole line */
+} wsf_head_field_parts;
+
+/* Takes the line apart that begins at src; false when it is no well-formed field. */
+bool wsf_head_field(const uint8_t *src, size_t n, wsf_head_field_parts *out);
+
 #ifdef __cplusplus
 }
 #endif

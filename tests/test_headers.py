@@ -14,7 +14,6 @@ from linear import by_the_clock, check_linear
 
 from wsfast.errors import HandshakeError
 from wsfast.headers import (
-    TOKEN,
     Headers,
     check_text,
     check_token,
@@ -24,7 +23,9 @@ from wsfast.headers import (
 )
 
 CHARS = [chr(i) for i in range(256)]
-TOKEN_CHARS = set("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+#: A token of all characters that one can have.
+TOKEN = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+TOKEN_CHARS = set(TOKEN)
 TEXT_CHARS = {"\t", *map(chr, range(0x20, 0x7F)), *map(chr, range(0x80, 0x100))}
 
 PAIRS = [("Host", "example.org"), ("Set-Cookie", "a=1"), ("set-cookie", "b=2"), ("X-Empty", "")]

@@ -31,8 +31,10 @@ __all__ = [
     "missing_extension",
     "new_timer",
     "parse_header",
+    "set_fields",
     "set_timer",
     "split_frames",
+    "split_head",
     "take_messages",
 ]
 
@@ -124,6 +126,8 @@ isa: str = _impl.isa
 mask_key = _impl.mask_key
 new_timer = _impl.new_timer
 parse_header = _impl.parse_header
+set_fields = _impl.set_fields
 set_timer = _impl.set_timer
 split_frames = _impl.split_frames
+split_head = _impl.split_head
 take_messages = _impl.take_messages

@@ -8,7 +8,8 @@ The parts: ``_fallback_bytes`` (what the others need), ``_fallback_frames`` (hea
 ``_fallback_decoder`` (frames and messages in), ``_fallback_channel`` (the data phase of a connection),
 ``_fallback_take`` and ``_fallback_split`` (whole messages, and frames, out of another library's buffer),
 ``_fallback_taker`` (whole messages, made into what another library queues), ``_fallback_endpoint`` (between a
-protocol of an event loop and the tasks that use it), ``_fallback_timer`` (a timer that a loop can watch).
+protocol of an event loop and the tasks that use it), ``_fallback_timer`` (a timer that a loop can watch),
+``_fallback_heads`` (heads of HTTP messages), ``_fallback_events`` (what connections tell).
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from ._fallback_bytes import TRANSLATE_FROM, as_bytes, decode_piece, export, xor
 from ._fallback_channel import Channel
 from ._fallback_decoder import FrameDecoder, MessageDecoder
 from ._fallback_endpoint import Endpoint
+from ._fallback_events import set_fields
 from ._fallback_frames import _forget_keys as _forget_keys  # as the compiled module has it, for tests
 from ._fallback_frames import encode_frame, mask_key, parse_header
+from ._fallback_heads import split_head
 from ._fallback_split import split_frames
 from ._fallback_take import take_messages
 from ._fallback_taker import MessageQueue, MessageTaker
@@ -49,8 +52,10 @@ __all__ = [
     "mask_key",
     "new_timer",
     "parse_header",
+    "set_fields",
     "set_timer",
     "split_frames",
+    "split_head",
     "take_messages",
 ]
 

@@ -68,3 +68,13 @@ cdef extern from "wsfast.h" nogil:
     wsf_header_result wsf_header_parse(const uint8_t *src, size_t n, wsf_header *out) noexcept
     size_t wsf_header_size(uint64_t length, bint masked) noexcept
     size_t wsf_header_build(uint8_t *dst, uint8_t first, uint64_t length, bint masked, wsf_key key) noexcept
+
+    size_t wsf_head_line(const uint8_t *src, size_t n) noexcept
+
+    ctypedef struct wsf_head_field_parts:
+        size_t name_size
+        size_t value
+        size_t value_size
+        size_t size
+
+    bint wsf_head_field(const uint8_t *src, size_t n, wsf_head_field_parts *out) noexcept

@@ -147,6 +147,8 @@ include "_split.pxi"
 include "_taker.pxi"
 include "_endpoint.pxi"
 include "_timer.pxi"
+include "_head.pxi"
+include "_events.pxi"
 
 PyModule_AddFunctions(sys.modules[__name__], wsf_entries)
 

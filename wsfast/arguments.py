@@ -35,6 +35,11 @@ _OPCODES = ", ".join(f"{opcode:d} ({opcode.name})" for opcode in Opcode)
 _KNOWN_OPCODES = frozenset(map(int, Opcode))
 
 
+def not_bytes(name: str, value: object) -> TypeError:
+    """``value`` is not ``bytes``, and nothing like it will do."""
+    return TypeError(f"{name} must be bytes, not {type(value).__name__}")
+
+
 def not_bytes_like(name: str, value: object) -> TypeError:
     """``value`` does not support the buffer protocol."""
     return TypeError(f"{name} must be a bytes-like object, not {type(value).__name__}")

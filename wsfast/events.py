@@ -5,6 +5,8 @@ Small immutable objects. Two of the same class are equal when their fields are.
 
 from __future__ import annotations
 
+from ._backend import set_fields
+
 TYPE_CHECKING = False  # as typing has it, whose import would take longer than that of all of wsfast
 if TYPE_CHECKING:
     from typing import Any, NoReturn, TypeAlias
@@ -51,9 +53,6 @@ class _Fields:
         return type(self), self._values()
 
 
-_set = object.__setattr__
-
-
 class Ping(_Fields):
     """The peer asks for a pong (RFC 6455 §5.5.2); the connection has answered by itself.
 
@@ -66,7 +65,7 @@ class Ping(_Fields):
     payload: bytes
 
     def __init__(self, payload: bytes = b"") -> None:
-        _set(self, "payload", payload)
+        set_fields(self, (payload,))
 
 
 class Pong(_Fields):
@@ -81,7 +80,7 @@ class Pong(_Fields):
     payload: bytes
 
     def __init__(self, payload: bytes = b"") -> None:
-        _set(self, "payload", payload)
+        set_fields(self, (payload,))
 
 
 class Close(_Fields):
@@ -102,9 +101,7 @@ class Close(_Fields):
     error: ProtocolError | None
 
     def __init__(self, code: int, reason: str = "", error: ProtocolError | None = None) -> None:
-        _set(self, "code", code)
-        _set(self, "reason", reason)
-        _set(self, "error", error)
+        set_fields(self, (code, reason, error))
 
 
 class Request(_Fields):
@@ -152,13 +149,7 @@ class Request(_Fields):
         extensions: tuple[str, ...] = (),
         error: HandshakeError | None = None,
     ) -> None:
-        _set(self, "target", target)
-        _set(self, "headers", headers)
-        _set(self, "host", host)
-        _set(self, "origin", origin)
-        _set(self, "subprotocols", subprotocols)
-        _set(self, "extensions", extensions)
-        _set(self, "error", error)
+        set_fields(self, (target, headers, host, origin, subprotocols, extensions, error))
 
 
 class Response(_Fields):
@@ -179,9 +170,7 @@ class Response(_Fields):
     def __init__(
         self, headers: Headers, subprotocol: str | None = None, extensions: tuple[str, ...] = ()
     ) -> None:
-        _set(self, "headers", headers)
-        _set(self, "subprotocol", subprotocol)
-        _set(self, "extensions", extensions)
+        set_fields(self, (headers, subprotocol, extensions))
 
 
 class Rejected(_Fields):
@@ -214,8 +203,4 @@ class Rejected(_Fields):
         body: bytes = b"",
         error: HandshakeError | None = None,
     ) -> None:
-        _set(self, "status", status)
-        _set(self, "reason", reason)
-        _set(self, "headers", headers)
-        _set(self, "body", body)
-        _set(self, "error", error)
+        set_fields(self, (status, reason, headers, body, error))

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, overload
 
+from .characters import TEXT, TOKEN
 from .errors import HandshakeError
 
 __all__ = [
@@ -32,13 +33,7 @@ HeadersLike: TypeAlias = "Headers | Mapping[str, str] | Iterable[tuple[str, str]
 #: An extension and its parameters, in order; the value of a parameter without one is ``None``.
 Extension: TypeAlias = "tuple[str, list[tuple[str, str | None]]]"
 
-#: The characters of a token (RFC 9110 §5.6.2).
-TOKEN = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-#: The characters of a field value and of a reason phrase (RFC 9110 §5.5, RFC 9112 §4).
-TEXT = "\t" + "".join(map(chr, [*range(0x20, 0x7F), *range(0x80, 0x100)]))
-
-TOKEN_CHARS = frozenset(TOKEN)
-_TEXT = frozenset(TEXT)
+_TEXT = frozenset(TEXT.decode("latin-1"))
 
 
 def shown(value: str) -> str:
@@ -73,7 +68,7 @@ def check_token(what: str, value: object) -> str:
     value = str.__str__(value)
     if not value:
         raise ValueError(f"{what} must not be empty (RFC 9110 §5.6.2)")
-    index = _first_outside(value, TOKEN_CHARS)
+    index = _first_outside(value, TOKEN)
     if index >= 0:
         raise ValueError(
             f"{what} must be a token, without {value[index]!r} at index {index} (RFC 9110 §5.6.2)"
@@ -249,9 +244,9 @@ def parse_tokens(values: Iterable[str], field: str, *, slash: bool = False) -> l
             if not element:
                 continue
             name, divider, version = element.partition("/") if slash else (element, "", "")
-            if not name or not TOKEN_CHARS.issuperset(name) or (divider and not version):
+            if not name or not TOKEN.issuperset(name) or (divider and not version):
                 raise HandshakeError(f"{field} has {shown(element)}, which is not a token (RFC 9110 §5.6.2)")
-            if not TOKEN_CHARS.issuperset(version):
+            if not TOKEN.issuperset(version):
                 raise HandshakeError(f"{field} has {shown(element)}, which is not a token (RFC 9110 §5.6.2)")
             tokens.append(element)
     return tokens
@@ -327,7 +322,7 @@ class _Scanner:
     def _token(self) -> str:
         value, start, end = self.value, self.at, len(self.value)
         at = start
-        while at < end and value[at] in TOKEN_CHARS:
+        while at < end and value[at] in TOKEN:
             at += 1
         if at == start:
             raise self._fault("a token")
@@ -350,7 +345,7 @@ class _Scanner:
                 char = value[at : at + 1]
                 at += 1
             # This covers the backslash at the end, and every character that may not even be quoted.
-            if char not in TOKEN_CHARS:
+            if char not in TOKEN:
                 raise self._fault("a token in the quotes")
             chars.append(char)
         raise self._fault("a closing quote")

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ._backend import split_head
+from .characters import TEXT, TOKEN
 from .errors import HandshakeError
-from .headers import TEXT, TOKEN_CHARS, Headers, shown
+from .headers import Headers, shown
 
 if TYPE_CHECKING:
     import h11
@@ -36,39 +38,7 @@ BODY_KEPT = 65536
 #: the trailers. Its patterns for those take time in the square of their length.
 _BODY_PIECE = 1024
 
-_TEXT = TEXT.encode("latin-1")
 _DIGITS = frozenset("0123456789")
-#: The names that nearly all fields of requests have, as they are usually spelt, in small letters: they need
-#: not be looked at more closely.
-_USUAL = {
-    spelt: name.lower()
-    for name in (
-        "Accept",
-        "Accept-Encoding",
-        "Accept-Language",
-        "Authorization",
-        "Cache-Control",
-        "Connection",
-        "Cookie",
-        "Host",
-        "Origin",
-        "Pragma",
-        "Sec-Fetch-Dest",
-        "Sec-Fetch-Mode",
-        "Sec-Fetch-Site",
-        "Sec-WebSocket-Extensions",
-        "Sec-WebSocket-Key",
-        "Sec-WebSocket-Protocol",
-        "Sec-WebSocket-Version",
-        "Upgrade",
-        "User-Agent",
-        "X-Forwarded-For",
-        "X-Forwarded-Host",
-        "X-Forwarded-Proto",
-        "X-Real-IP",
-    )
-    for spelt in (name, name.lower())
-}
 #: What has no meaning, or two, when a head has it twice. The list fields are not among them.
 _ONCE_IN_REQUEST = (
     "host",
@@ -204,7 +174,7 @@ class HeadBuffer:
                     raise HandshakeError(
                         f"the response begins with {bytes(held[:end])!r}, not 'HTTP/' (RFC 9112 §4)"
                     )
-        elif chr(held[0]) not in TOKEN_CHARS:
+        elif chr(held[0]) not in TOKEN:
             raise HandshakeError(f"the request begins with byte 0x{held[0]:02X}, not a method (RFC 9112 §3)")
 
 
@@ -235,46 +205,38 @@ def _take_apart(head: bytes, max_count: int) -> tuple[str, dict[str, list[str]],
             line, a name that is no token.
 
     """
-    lines = head.decode("latin-1").split("\r\n")
-    if head.translate(None, _TEXT) != b"\r\n" * (len(lines) - 1):
-        raise _bad_character(head)
-    count = len(lines) - 3  # the last field is followed by two line ends
+    taken = split_head(head)
+    if taken is None or taken[2] > max_count:
+        raise _fault(head, max_count)
+    return taken
+
+
+def _fault(head: bytes, max_count: int) -> HandshakeError:
+    """Find out what is wrong with a head."""
+    lines = head.split(b"\r\n")
+    if head.translate(None, TEXT) != b"\r\n" * (len(lines) - 1):
+        number, bad = next((n, bad) for n, line in enumerate(lines, 1) if (bad := line.translate(None, TEXT)))
+        what = {0x0D: "a CR without LF", 0x0A: "an LF without CR"}.get(
+            bad[0], f"control character 0x{bad[0]:02X}"
+        )
+        return HandshakeError(f"{what} in line {number} of the head (RFC 9112 §2.2)")
+    count = len(lines) - 3  # there is an empty line, and a line end before and behind it
     if count > max_count:
-        raise HandshakeError(f"{count} header fields exceed the limit of {max_count} (RFC 6585 §5)", 431)
-    fields: dict[str, list[str]] = {}
-    for line in lines[1:-2]:
-        name, colon, value = line.partition(":")
-        key = _USUAL.get(name) if colon else None
-        if key is None:
-            key = _checked_name(line, name, colon).lower()
-        if key in fields:
-            fields[key].append(value.strip(" \t"))
-        else:
-            fields[key] = [value.strip(" \t")]
-    return lines[0], fields, count
+        return HandshakeError(f"{count} header fields exceed the limit of {max_count} (RFC 6585 §5)", 431)
+    return next(fault for line in lines[1:-2] if (fault := _fault_of_field(line.decode("latin-1"))))
 
 
-def _bad_character(head: bytes) -> HandshakeError:
-    number, bad = next(
-        (n, bad) for n, line in enumerate(head.split(b"\r\n"), 1) if (bad := line.translate(None, _TEXT))
-    )
-    what = {0x0D: "a CR without LF", 0x0A: "an LF without CR"}.get(
-        bad[0], f"control character 0x{bad[0]:02X}"
-    )
-    return HandshakeError(f"{what} in line {number} of the head (RFC 9112 §2.2)")
-
-
-def _checked_name(line: str, name: str, colon: str) -> str:
-    """Return the name of the field in ``line``, which is what stands before its first ``colon``, if any."""
+def _fault_of_field(line: str) -> HandshakeError | None:
     if line[0] in " \t":
-        raise HandshakeError(f"folded line {shown(line)} in the head (RFC 9112 §5.2)")
+        return HandshakeError(f"folded line {shown(line)} in the head (RFC 9112 §5.2)")
+    name, colon, _ = line.partition(":")
     if not colon:
-        raise HandshakeError(f"line {shown(line)} in the head has no colon (RFC 9112 §5)")
-    if not name or not TOKEN_CHARS.issuperset(name):
-        if TOKEN_CHARS.issuperset(name.rstrip(" \t")) and name.strip(" \t"):
-            raise HandshakeError(f"whitespace between {shown(name)} and its colon (RFC 9112 §5.1)")
-        raise HandshakeError(f"{shown(name)} is not the name of a header field (RFC 9110 §5.1)")
-    return name
+        return HandshakeError(f"line {shown(line)} in the head has no colon (RFC 9112 §5)")
+    if name and TOKEN.issuperset(name):
+        return None
+    if TOKEN.issuperset(name.rstrip(" \t")) and name.strip(" \t"):
+        return HandshakeError(f"whitespace between {shown(name)} and its colon (RFC 9112 §5.1)")
+    return HandshakeError(f"{shown(name)} is not the name of a header field (RFC 9110 §5.1)")
 
 
 def _check_once(fields: dict[str, list[str]], count: int, once: tuple[str, ...]) -> None:
@@ -323,7 +285,7 @@ def parse_request(
     """
     line, fields, count = _take_apart(head, max_count)
     parts = line.split(" ")
-    if len(parts) != 3 or not TOKEN_CHARS.issuperset(parts[0]) or not all(parts):
+    if len(parts) != 3 or not TOKEN.issuperset(parts[0]) or not all(parts):
         raise HandshakeError(f"{shown(line)} is not a request line (RFC 9112 §3)")
     method, target, version = parts
     if not (target.isascii() and target.isprintable()):

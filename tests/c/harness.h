@@ -95,6 +95,7 @@ void test_decode(const wsf_kernels *k);
 void test_encode(const wsf_kernels *k);
 void test_tail(void);
 void test_header(void);
+void test_head(void);
 void test_keys(void);
 void test_dispatch(void);
 

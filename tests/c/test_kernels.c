@@ -206,6 +206,8 @@ int main(int argc, char **argv) {
     report("-", "keys");
     test_header();
     report("-", "header");
+    test_head();
+    report("-", "head");
     test_tail();
     report("-", "tail");
 #ifdef WSF_TEST_AVX512_EMULATED
