@@ -189,6 +189,12 @@ def current_backend() -> Backend:
     return _current
 
 
+def check_level(level: int | None, backend: Backend) -> None:
+    """Raise ``ValueError`` if the zlib module has no such compression level."""
+    if level is not None and not 0 <= level <= backend.max_level:
+        raise ValueError(f"level must be 0 to {backend.max_level} with {backend.name}, not {level}")
+
+
 def zlib_backend() -> ZlibModule:
     """Return the zlib module that new connections use: what :func:`set_zlib_backend` was given last."""
     return _current.module
@@ -230,8 +236,7 @@ class Deflater:
         backend: Backend | None = None,
     ) -> None:
         backend = backend or _current
-        if level is not None and not 0 <= level <= backend.max_level:
-            raise ValueError(f"level must be 0 to {backend.max_level} with {backend.name}, not {level}")
+        check_level(level, backend)
         if window_bits < 9:
             # No zlib makes raw streams with a window of 256 bytes. But zlib's matches end 262 bytes, its
             # longest match and then some, before the window does: with 512 bytes none is further back

@@ -140,7 +140,6 @@ class ConnectionLogic(_Base):
                 max_header_count=max_header_count,
             )
             self._client = client
-            self._gather = client.hold
             self.request = client.request
             self._out = client.data
             self._due = True
@@ -157,15 +156,16 @@ class ConnectionLogic(_Base):
             max_header_count=max_header_count,
             plain_http=plain_http,
         )
-        self._gather = self._server.hold
 
     def _another(self) -> Self:
         """Make another connection of a server, with the options of this one, which are not checked again."""
         template: Any = self._server
         made = type(self).__new__(type(self))
-        made._begin(self.role, self.max_size, self._compression)
+        made._begin(self.role, self.max_size, None)
         made._server = template.another()
-        made._gather = made._server.hold
+        if self._compression is not None:
+            made._compression = self._compression
+            made._zlib = self._compression.choose_backend()
         return made
 
     @classmethod
@@ -368,7 +368,10 @@ class ConnectionLogic(_Base):
         """Take input while frames are not decoded."""
         if self._client is not None:
             event = self._client.receive(data)
-            return [] if event is None else self._finish_client(event)
+            if event is not None:
+                return self._finish_client(event)
+            self._gather = self._client.hold
+            return []
         if self._server is not None:
             return self._receive_request(self._server, data)
         if self._early:
@@ -396,6 +399,7 @@ class ConnectionLogic(_Base):
         if self.request is None:
             event = server.receive(data)
             if event is None:
+                self._gather = server.hold
                 return []
             if isinstance(event, Rejected):
                 self._out += server.rejection
@@ -493,7 +497,7 @@ class ConnectionLogic(_Base):
         event = self.close_received = Close(code, payload[2:].decode())
         if self.state is State.OPEN:
             # RFC 6455 §5.5.1: it is answered, and the answer has the same code.
-            self._begin_closing(payload[:2], Close(code))
+            self._begin_closing(payload[:2], Close(code) if event.reason else event)
         return event
 
     def _answer(self, payload: bytes) -> None:

@@ -198,7 +198,7 @@ class Deflate:
 
         """
         backend = compression.current_backend()
-        compression.Deflater(_LARGEST, True, self.level, backend=backend)
+        compression.check_level(self.level, backend)
         return backend
 
     def offer(self) -> str:
