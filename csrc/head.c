@@ -30,6 +30,23 @@ static const uint8_t kind[256] = {
 };
 /* clang-format on */
 
+size_t wsf_head_end(const uint8_t *src, size_t n, size_t start) {
+    size_t i = start;
+    while (i < n) {
+        const uint8_t *const found = memchr(src + i, '\n', n - i);
+        if (!found) {
+            return 0;
+        }
+        i = (size_t)(found - src);
+        if ((i >= 1 && src[i - 1] == '\n') ||
+            (i >= 2 && src[i - 1] == '\r' && src[i - 2] == '\n')) {
+            return i + 1;
+        }
+        i++;
+    }
+    return 0;
+}
+
 size_t wsf_head_line(const uint8_t *src, size_t n) {
     size_t i = 0;
     while (i < n && kind[src[i]]) {

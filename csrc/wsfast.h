@@ -287,7 +287,13 @@ static inline size_t wsf_header_build(uint8_t *dst, uint8_t first, uint64_t leng
 }
 
 /*
- * The head of an HTTP/1.1 message. wsf_head_line() returns the size of the line that begins at src, with
+ * The head of an HTTP/1.1 message. wsf_head_end() returns where the first empty line within n bytes ends,
+ * when it does not end within the first `start` of them; 0 without one. A bare LF counts as a line end.
+ */
+size_t wsf_head_end(const uint8_t *src, size_t n, size_t start);
+
+/*
+ * wsf_head_line() returns the size of the line that begins at src, with
  * the CR LF at its end; 0 when none ends within n bytes, or it has a byte that no line has.
  */
 size_t wsf_head_line(const uint8_t *src, size_t n);

@@ -96,6 +96,17 @@ def test_anything(pieces: list[bytes]) -> None:
             assert compiled_module.split_head(head) == expected(head)
 
 
+@given(st.binary(max_size=9).map(lambda data: bytes([b"\r\n\na"[byte % 4] for byte in data])))
+def test_ends(data: bytes) -> None:
+    ends = [end for end in range(1, len(data) + 1) if re.search(rb"\n\r?\n\Z", data[:end])]
+    for start in range(len(data) + 1):
+        end = min([end for end in ends if end > start], default=0)
+        for kind in (bytes, bytearray):
+            assert _fallback.find_head_end(kind(data), start) == end
+            if compiled_module is not None:
+                assert compiled_module.find_head_end(kind(data), start) == end
+
+
 @pytest.mark.parametrize("wrong", [bytearray(GOOD), memoryview(GOOD), GOOD.decode(), None])
 def test_not_bytes(backend: Implementation, wrong: Any) -> None:
     with pytest.raises(TypeError, match=f"^head must be bytes, not {type(wrong).__name__}$"):

@@ -25,6 +25,7 @@ __all__ = [
     "backend",
     "decode_utf8",
     "encode_frame",
+    "find_head_end",
     "is_utf8",
     "isa",
     "mask_key",
@@ -121,6 +122,7 @@ apply_mask_into = _impl.apply_mask_into
 available_isas = _impl.available_isas
 decode_utf8 = _impl.decode_utf8
 encode_frame = _impl.encode_frame
+find_head_end = _impl.find_head_end
 is_utf8 = _impl.is_utf8
 isa: str = _impl.isa
 mask_key = _impl.mask_key

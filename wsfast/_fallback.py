@@ -25,7 +25,7 @@ from ._fallback_endpoint import Endpoint
 from ._fallback_events import set_fields
 from ._fallback_frames import _forget_keys as _forget_keys  # as the compiled module has it, for tests
 from ._fallback_frames import encode_frame, mask_key, parse_header
-from ._fallback_heads import split_head
+from ._fallback_heads import find_head_end, split_head
 from ._fallback_split import split_frames
 from ._fallback_take import take_messages
 from ._fallback_taker import MessageQueue, MessageTaker
@@ -47,6 +47,7 @@ __all__ = [
     "available_isas",
     "decode_utf8",
     "encode_frame",
+    "find_head_end",
     "is_utf8",
     "isa",
     "mask_key",

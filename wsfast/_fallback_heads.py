@@ -5,7 +5,28 @@ from __future__ import annotations
 from . import arguments
 from .characters import TEXT, TOKEN
 
-__all__ = ["split_head"]
+__all__ = ["find_head_end", "split_head"]
+
+
+def find_head_end(data: bytes | bytearray, start: int, /) -> int:
+    """Find the empty line that ends the head of a message.
+
+    Linear in the length of ``data`` behind ``start``. A bare LF counts as a line end: such a head is to be
+    refused for it, and not waited for.
+
+    Args:
+        data: what there is of the message.
+        start: where it was searched already.
+
+    Returns:
+        The index behind the first empty line, of those that end behind ``start``; 0 without one.
+
+    """
+    crlf = data.find(b"\n\r\n", max(0, start - 2)) + 3
+    lf = data.find(b"\n\n", max(0, start - 1)) + 2
+    if lf < 2:
+        return crlf if crlf >= 3 else 0
+    return min(crlf, lf) if crlf >= 3 else lf
 
 
 def split_head(head: bytes, /) -> tuple[str, dict[str, list[str]], int] | None:

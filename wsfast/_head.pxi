@@ -4,6 +4,15 @@ cdef extern from "Python.h":
     object PyUnicode_DecodeLatin1(const char *source, Py_ssize_t size, const char *errors)
 
 
+def find_head_end(data, size_t start, /):
+    """Return where the empty line ends, or 0. In full: help(wsfast._fallback.find_head_end)."""
+    cdef Source source
+    borrow(data, &source, b"data")
+    end = wsf_head_end(source.data, source.size, start)
+    give_back(&source)
+    return end
+
+
 def split_head(head, /):
     """Take a head apart; None when it is not well-formed. In full: help(wsfast._fallback.split_head)."""
     if not PyBytes_CheckExact(head):

@@ -69,6 +69,7 @@ cdef extern from "wsfast.h" nogil:
     size_t wsf_header_size(uint64_t length, bint masked) noexcept
     size_t wsf_header_build(uint8_t *dst, uint8_t first, uint64_t length, bint masked, wsf_key key) noexcept
 
+    size_t wsf_head_end(const uint8_t *src, size_t n, size_t start) noexcept
     size_t wsf_head_line(const uint8_t *src, size_t n) noexcept
 
     ctypedef struct wsf_head_field_parts:

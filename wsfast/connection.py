@@ -319,7 +319,7 @@ class ConnectionLogic(_Base):
         """
         server, request = self._to_answer()
         parameters = None
-        if self._compression is not None:
+        if self._compression is not None and request.extensions:
             parameters = self._compression.accept(request.extensions)
         data, self.response = server.accept(
             **({} if subprotocol is _FIRST_OF_BOTH else {"subprotocol": subprotocol}),

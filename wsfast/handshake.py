@@ -556,8 +556,10 @@ class ServerHandshake:
         if request.error is not None:
             raise InvalidState(f"the request cannot be accepted: {request.error}")
         if isinstance(subprotocol, _Unset):
-            supported = self._common.subprotocols
-            subprotocol = next((name for name in request.subprotocols if name in supported), None)
+            subprotocol = None
+            if request.subprotocols:
+                supported = self._common.subprotocols
+                subprotocol = next((name for name in request.subprotocols if name in supported), None)
         elif subprotocol is not None:
             subprotocol = check_token("subprotocol", subprotocol)
             if subprotocol not in request.subprotocols:

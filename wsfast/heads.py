@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ._backend import split_head
+from ._backend import find_head_end, split_head
 from .characters import TEXT, TOKEN
 from .errors import HandshakeError
 from .headers import Headers, shown
@@ -140,7 +140,7 @@ class HeadBuffer:
             held = piece  # nearly always all of the head, which is not copied then
         if start < 5 and held:
             self._check_first(held)
-        end = _end_of_head(held, start)
+        end = find_head_end(held, start)
         if end:
             self._room -= end
             self._data = b""
@@ -176,16 +176,6 @@ class HeadBuffer:
                     )
         elif chr(held[0]) not in TOKEN:
             raise HandshakeError(f"the request begins with byte 0x{held[0]:02X}, not a method (RFC 9112 §3)")
-
-
-def _end_of_head(held: bytes | bytearray, start: int) -> int:
-    """Return where the empty line ends, of which there was none before ``start``; 0 without one."""
-    # A bare LF counts too. The head is refused for it then, and not waited for.
-    crlf = held.find(b"\n\r\n", max(0, start - 2)) + 3
-    lf = held.find(b"\n\n", max(0, start - 1)) + 2
-    if lf < 2:
-        return crlf if crlf >= 3 else 0
-    return min(crlf, lf) if crlf >= 3 else lf
 
 
 class ResponseHead(NamedTuple):

@@ -132,6 +132,8 @@ def close_payload_fault(payload: bytes) -> ProtocolError | None:
     code = int.from_bytes(payload[:2], "big")
     if not CloseCode.is_sendable(code):
         return ProtocolError(f"close frame with code {code} (RFC 6455 §7.4)")
+    if len(payload) == 2:
+        return None
     try:
         payload[2:].decode()
     except UnicodeDecodeError as exc:

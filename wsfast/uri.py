@@ -180,11 +180,14 @@ def _split_port(location: str) -> tuple[str, str]:
 
 
 def _port(port: str) -> int:
-    # Five digits at most, for int() takes long over many, and only ASCII ones.
-    number = int(port) if len(port) <= 5 and port.isascii() and port.isdecimal() else 0
-    if not 1 <= number <= 65535:
+    if not _is_port(port):
         raise ValueError(f"port must be between 1 and 65535, not {port[:64]!r} (RFC 3986 §3.2.3)")
-    return number
+    return int(port)
+
+
+def _is_port(port: str) -> bool:
+    # Five digits at most, for int() takes long over many, and only ASCII ones.
+    return len(port) <= 5 and port.isascii() and port.isdecimal() and 1 <= int(port) <= 65535
 
 
 def _address(literal: str) -> str:
@@ -222,12 +225,14 @@ def _host(host: str) -> str:
 
 def check_authority(value: str) -> bool:
     """Tell whether ``value`` is a host with or without a port: what a Host field has (RFC 9112 §3.2)."""
-    try:
-        host, port = _split_port(value)
-        if port:
-            _port(port)
-        if host.startswith("["):
-            return bool(_address(host[1:-1]))
-    except ValueError:
-        return False
-    return bool(host) and len(host) <= 253 and _NAME.issuperset(host)
+    if value.startswith("["):
+        try:
+            host, port = _split_port(value)
+            _address(host[1:-1])
+        except ValueError:
+            return False
+    else:
+        host, _, port = value.partition(":")
+        if not host or len(host) > 253 or not _NAME.issuperset(host):
+            return False
+    return not port or _is_port(port)

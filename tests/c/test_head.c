@@ -24,7 +24,23 @@ static size_t reference_line(const uint8_t *src, size_t n) {
     return 0;
 }
 
+/* Where the first empty line ends that does not end within the first `start` bytes; or 0. */
+static size_t reference_end(const uint8_t *src, size_t n, size_t start) {
+    for (size_t end = start + 1; end <= n; end++) {
+        if ((end >= 2 && memcmp(src + end - 2, "\n\n", 2) == 0) ||
+            (end >= 3 && memcmp(src + end - 3, "\n\r\n", 3) == 0)) {
+            return end;
+        }
+    }
+    return 0;
+}
+
 static void check_head(const uint8_t *src, size_t n) {
+    for (size_t start = 0; start <= n; start++) {
+        const size_t end = reference_end(src, n, start);
+        CHECK(wsf_head_end(src, n, start) == end, "wsf_head_end: n %zu, start %zu: not %zu", n,
+              start, end);
+    }
     const size_t size = reference_line(src, n);
     CHECK(wsf_head_line(src, n) == size, "wsf_head_line: n %zu: %zu, not %zu", n,
           wsf_head_line(src, n), size);
