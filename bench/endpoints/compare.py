@@ -118,7 +118,10 @@ LOADS = [
         )
         for name, more in (("asyncio's transports", "own-transports"), ("aiofastnet's", ""))
     ],
-    Load("connections opened and closed", "open", 16, 1, 64, "wsfast", (), {"websockets": 1.5, "picows": 1}),
+    Load(
+        "connections opened and closed", "open", 16, 1, 64, "wsfast", CALLBACK,
+        {"websockets": 1.5, "picows": 1},
+    ),
 ]  # fmt: skip
 
 
