@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import re
 import socket
 import ssl
 import sys
@@ -147,6 +148,25 @@ def test_pages(later: bool) -> None:
             assert asked == ["/page", "/page", "/other", "/"]
 
     run(main())
+
+
+WRONG_OPTIONS: list[tuple[dict[str, Any], str]] = [
+    ({"max_queue": -1}, "max_queue must be at least 0, and not below its second number, not -1"),
+    ({"max_queue": (1, 2)}, "max_queue must be at least 0, and not below its second number, not (1, 2)"),
+    (
+        {"additional_headers": {"X": "a\n"}},
+        "the value of X must not have a control character: '\\n' at index 1",
+    ),
+    ({"max_size": -1}, "max_size must be 0 or more, or None for no limit, not -1"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), WRONG_OPTIONS)
+def test_wrong_options_are_told_at_once(options: dict[str, Any], message: str) -> None:
+    """Not when the first connection comes."""
+    for call in (lambda: serve(echo, "127.0.0.1", 0, **options), lambda: connect("ws://x/", **options)):
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+            call()
 
 
 def test_messages_behind_the_request() -> None:
